@@ -20,7 +20,8 @@ struct p2p__const_iov {
     size_t len;
 };
 
-/* A cipher context belongs to a loop, never to a connection: layers keep 32-byte keys and counters. */
+/* A cipher context belongs to a loop, never to a connection: layers keep 32-byte keys and counters.
+ */
 struct p2p__aead;
 
 /* What a secure channel needs. All lengths are fixed, so nothing here can overflow. */
@@ -37,12 +38,14 @@ struct p2p__crypto {
     struct p2p__aead *(*aead_new)(void); /* NULL when out of memory */
     void (*aead_free)(struct p2p__aead *);
     /* Noise's ChaChaPoly: the 12-byte nonce is 4 zero bytes and the little-endian counter.
-     * Gathers `in` into out (sum of lengths + tag bytes); out must not overlap in, or be exactly it. */
+     * Gathers `in` into out (sum of lengths + tag bytes); out must not overlap in, or be exactly
+     * it. */
     int (*seal)(struct p2p__aead *, const uint8_t key[P2P__AEAD_KEY_LEN], uint64_t nonce,
                 const uint8_t *ad, size_t ad_len, const struct p2p__const_iov *in, size_t in_count,
                 uint8_t *out);
     /* in_len includes the tag; writes in_len - 16 bytes to out, which may be exactly in.
-     * P2P_EHANDSHAKE when the tag does not verify (out is then unspecified and must not be used). */
+     * P2P_EHANDSHAKE when the tag does not verify (out is then unspecified and must not be used).
+     */
     int (*open)(struct p2p__aead *, const uint8_t key[P2P__AEAD_KEY_LEN], uint64_t nonce,
                 const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t in_len, uint8_t *out);
 };
