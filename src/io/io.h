@@ -1,0 +1,176 @@
+/* The one interface between the library and the world. Two backends fill it: uv.c (real sockets)
+ * and sim/ (a deterministic simulation). No protocol code sees anything else.
+ *
+ * Upcalls only mark. A backend calls a link's or listener's `wake` when its state changed; the
+ * owner queues itself and calls io->ops->mark; the backend then calls io->turn soon, from a fresh
+ * stack. All work happens in that one call. Lost or doubled wakes are harmless: everyone looks at
+ * state.
+ *
+ * Reading is pulled. The backend sets link->readable and wakes; the owner calls fill; not calling
+ * it is backpressure. */
+#ifndef P2P_IO_IO_H
+#define P2P_IO_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <p2p/io.h>
+
+#include "base/buf.h"
+#include "base/outq.h"
+#include "base/pool.h"
+
+enum {
+    IO_FILL_MAX =
+        128 * 1024,   /* larger reads lose the cache: 256 KiB ran at 0.84-0.93 of the limit */
+    IO_HEADROOM = 64, /* dead bytes before what fill borrows, for leftovers to move into */
+    IO_LISTEN_BACKLOG = 512,
+};
+
+/* An IP endpoint without a socket header. ip holds 4 or 16 bytes in network order; scope is the
+ * interface index of a link-local IPv6 address. */
+struct io_addr {
+    uint8_t family; /* 4 or 6 */
+    uint16_t port;
+    uint32_t scope;
+    uint8_t ip[16];
+};
+
+struct io_interface {
+    char name[32];
+    struct io_addr addr; /* port 0 */
+    bool loopback, up;
+};
+
+struct link;
+struct io_listener;
+
+struct link_ops {
+    /* Reads what is there, at most IO_FILL_MAX, and never more than buf_room(&link->in): an empty
+     * `in` borrows it from the loop's scratch, with IO_HEADROOM dead bytes before it; otherwise it
+     * is appended. Bytes read; 0: nothing now (readable cleared). The end sets link->eof, a failure
+     * link->err; both return 0 as well, and leave `in` as it is. */
+    size_t (*fill)(struct link *);
+    /* Hands iov to the kernel; returns the bytes taken, which may be 0 (writable is then false
+     * until a wake). A failure sets link->err and returns 0. Never call it while link->out holds
+     * bytes. */
+    size_t (*write)(struct link *, const struct iov *iov, size_t iov_count);
+    /* Writes what link->out holds, as far as the kernel takes it. */
+    void (*flush)(struct link *);
+    /* Half-closes the sending side once link->out is empty (call it only then). */
+    void (*shutdown)(struct link *);
+    /* The link is gone after this call, its memory too (now or later): no more wakes. Bytes that
+     * the kernel has taken are still delivered, unless abort (a TCP reset). Settles nothing: the
+     * owner has finished `in` and `out` with the pool before. */
+    void (*close)(struct link *, bool abort);
+};
+
+/* A reliable byte pipe: a TCP socket, a simulated pipe, later a relayed stream. Allocated by the
+ * backend as a part of its own struct. */
+struct link {
+    const struct link_ops *ops;
+    struct buf in;   /* received, not consumed; the owner sets in.max */
+    struct outq out; /* what the kernel refused */
+    struct pool *pool;
+    void (*wake)(struct link *);
+    void *owner;
+    bool connected; /* false while dialing */
+    bool readable;  /* fill may bring bytes, eof or err */
+    bool writable;  /* the kernel takes bytes */
+    bool eof;       /* the remote ended its side; no more bytes will come */
+    int err;        /* enum p2p_code of what broke the link, or 0 */
+    int sys_errno;
+    struct io_addr local, remote; /* valid once connected */
+};
+
+/* iov now as far as possible, the rest into link->out. Returns 0, or P2P_ENOMEM. */
+static inline int link_send(struct link *self, const struct iov *iov, size_t iov_count)
+{
+    size_t taken = 0;
+    if (outq_len(&self->out) == 0 && self->writable && !self->err)
+        taken = self->ops->write(self, iov, iov_count);
+    for (size_t i = 0; i < iov_count; i++) {
+        size_t skip = taken < iov[i].len ? taken : iov[i].len;
+        taken -= skip;
+        if (iov[i].len > skip &&
+            p2p__outq_append(&self->out, self->pool, iov[i].base + skip, iov[i].len - skip) < 0)
+            return P2P_ENOMEM;
+    }
+    return 0;
+}
+
+struct io_listener {
+    void (*wake)(struct io_listener *);
+    void *owner;
+    bool acceptable; /* accept may bring a link */
+    struct io_addr local;
+};
+
+enum io_dial_flags {
+    IO_DIAL_REUSE_PORT =
+        1, /* bind to `local` with address and port reuse, to share a listener's port */
+};
+
+struct io_ops {
+    const char *name;
+    /* Monotonic, read once a turn: constant within it. */
+    uint64_t (*now_us)(struct p2p_io *);
+    /* Wall time since 1970, for certificates and records only. */
+    int64_t (*wall_us)(struct p2p_io *);
+    void (*random)(struct p2p_io *, void *out, size_t len);
+    /* A turn is due: it comes soon, from a fresh stack, even when called inside a turn. */
+    void (*mark)(struct p2p_io *);
+    /* The turn must run at at_us (monotonic) at the latest; UINT64_MAX: no deadline. Replaces the
+     * earlier call. */
+    void (*wake_at)(struct p2p_io *, uint64_t at_us);
+    /* out is set at once; connected, or err, comes by wake. Returns 0, or a negative code with
+     * *sys_errno: nothing was made then. local may be NULL. */
+    int (*dial)(struct p2p_io *, const struct io_addr *remote, const struct io_addr *local,
+                unsigned flags, struct pool *pool, struct link **out, int *sys_errno);
+    int (*listen)(struct p2p_io *, const struct io_addr *at, struct io_listener **out,
+                  int *sys_errno);
+    /* 0 with a connected link; P2P_EAGAIN: none now (acceptable cleared); P2P_ELIMIT: the system is
+     * out of descriptors or memory, the listener sleeps until resume is called. */
+    int (*accept)(struct io_listener *, struct pool *pool, struct link **out, int *sys_errno);
+    void (*resume)(struct io_listener *);
+    void (*unlisten)(struct io_listener *); /* frees it */
+    /* Up to cap interfaces' addresses; returns how many there are, or a negative code. */
+    int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
+    /* From any thread: fn runs on the loop's thread, from a fresh stack, in order. 0, or P2P_ENOMEM
+     * or P2P_ECLOSED, and then fn never runs. */
+    int (*post)(struct p2p_io *, void (*fn)(void *user), void *user);
+    /* True on the loop's own thread. */
+    bool (*on_thread)(struct p2p_io *);
+    /* The host let go: no more turns, wakes or posts after this returns (posts that were not run
+     * are run first). p2p_io_free may follow at any time, also from within a callback of the host.
+     */
+    void (*detach)(struct p2p_io *);
+    void (*free)(struct p2p_io *);
+    /* p2p_io_poll's three; NULL elsewhere. */
+    int (*fd)(const struct p2p_io *);
+    int (*timeout_ms)(const struct p2p_io *);
+    void (*process)(struct p2p_io *);
+};
+
+struct p2p__crypto;
+
+/* What every backend's io starts with. */
+struct p2p_io {
+    const struct io_ops *ops;
+    const struct p2p__crypto *crypto; /* the real one, except where a simulation chose otherwise */
+    void (*turn)(void *user);         /* set by the host while it is attached, else NULL */
+    void *user;
+};
+
+static inline uint64_t io_now_us(struct p2p_io *self)
+{
+    return self->ops->now_us(self);
+}
+
+bool p2p__io_addr_equal(const struct io_addr *a, const struct io_addr *b);
+bool p2p__io_addr_is_loopback(const struct io_addr *a);
+/* 0.0.0.0 or :: */
+bool p2p__io_addr_is_any(const struct io_addr *a);
+
+#endif

@@ -1,0 +1,90 @@
+/* A layer stands between a link and a muxer: it turns bytes into other bytes (Noise; later TLS,
+ * WebSocket, pnet). Pure: bytes and state; no clock, no socket, no randomness of its own.
+ *
+ * The parser shape, for this and every other stage: take what you can from `in`, append to `out`,
+ * leave the rest, return a step or a negative error. What was appended to `out` is sent even when
+ * an error is returned (an alert). */
+#ifndef P2P_LAYER_LAYER_H
+#define P2P_LAYER_LAYER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/outq.h"
+#include "crypto/crypto.h"
+
+enum step {
+    STEP_DONE = 0,
+    STEP_WANT_INPUT = 1, /* nothing more without bytes from the remote */
+    STEP_WANT_ROOM = 2,  /* nothing more until out, or a reader, has room */
+};
+
+/* What belongs to the loop and is lent for a call. */
+struct layer_env {
+    const struct p2p__crypto *crypto;
+    struct p2p__aead *aead;
+    struct pool *pool;
+};
+
+enum {
+    LAYER_MUXERS_MAX = 8,
+};
+
+/* What a secure channel starts from. Borrowed for the handshake's life. */
+struct layer_config {
+    bool initiator;
+    const struct p2p_key *key; /* our identity */
+    const char *const *muxers; /* protocol ids in preference order, for early muxer selection */
+    size_t muxer_count;
+    const uint8_t *expected_peer; /* peer id bytes the remote must prove, or NULL (0: anybody) */
+    size_t expected_peer_len;
+    uint8_t random[64]; /* fresh randomness for ephemeral and static keys */
+};
+
+/* What the handshake proved. Filled as it goes; final at STEP_DONE. */
+struct layer_result {
+    uint8_t remote_peer[64]; /* peer id bytes (a multihash) */
+    size_t remote_peer_len;
+    const char *muxer; /* one of config->muxers agreed on early, or NULL: negotiate */
+    const char *error; /* a sentence of static storage for a negative return, or NULL */
+};
+
+/* One opened record: plaintext inside the memory of the buf that held the record, valid until that
+ * buf is filled or settled. `gap` bytes before base are dead and may be written. */
+struct span {
+    uint8_t *base;
+    size_t len;
+    size_t gap;
+};
+
+struct layer_ops {
+    const char *id;        /* the protocol id, "/noise" */
+    size_t state_size;     /* keys and counters, for the connection's life */
+    size_t handshake_size; /* freed when the handshake is over */
+    uint32_t record_max;   /* the longest record on the wire; in must hold two */
+    size_t plain_max;      /* the most plaintext one record takes */
+    size_t overhead;       /* wire bytes of a record beyond its plaintext, at most */
+
+    /* state and handshake are zeroed memory of the sizes above. */
+    int (*start)(void *state, void *handshake, const struct layer_config *,
+                 const struct layer_env *);
+    /* STEP_DONE once: state is then ready for open and seal; bytes left in `in` belong to it. */
+    int (*step)(void *state, void *handshake, const struct layer_env *, struct buf *in,
+                struct outq *out, struct layer_result *result);
+    void (*handshake_fini)(void *handshake); /* wipes; safe at any stage */
+
+    /* Opens the next record of `in` in place and consumes it: STEP_DONE with *plain (len may be 0),
+     * STEP_WANT_INPUT, or an error that ends the connection. */
+    int (*open)(void *state, const struct layer_env *, struct buf *in, struct span *plain);
+    /* Seals at most plain_max bytes, gathered from in, as one record at out (room for their sum +
+     * overhead). Returns the record's length, or an error. */
+    int64_t (*seal)(void *state, const struct layer_env *, const struct p2p__const_iov *in,
+                    size_t in_count, uint8_t *out);
+    void (*fini)(void *state); /* wipes */
+};
+
+extern const struct layer_ops p2p__layer_noise;
+extern const struct layer_ops p2p__layer_plaintext;
+
+#endif
