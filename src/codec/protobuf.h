@@ -79,7 +79,8 @@ void p2p__pb_put_raw(struct pb_out *self, const void *bytes, size_t bytes_len);
 void p2p__pb_put_header(struct pb_out *self, uint32_t number, size_t bytes_len);
 
 /* A nested message: what is put between begin and end is its body. The length is written in its
- * shortest form at the end, so a body above 127 bytes moves by a few bytes then. Pairs nest. */
+ * shortest form at the end, and the body moves up by as many bytes; where it is large and its size
+ * known, use put_header. Pairs nest. */
 size_t p2p__pb_begin(struct pb_out *self, uint32_t number);
 void p2p__pb_end(struct pb_out *self, size_t mark);
 
