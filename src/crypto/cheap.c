@@ -2,11 +2,11 @@
  * cost. It has the lengths of the real thing, and fails where the real thing fails: any changed bit
  * of key, nonce, associated data, text or tag is noticed; both sides of an exchange agree; nothing
  * reads as the plaintext. Whoever watches can undo all of it. Deterministic on every machine. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <p2p/error.h>
 
+#include "base/mem.h"
 #include "crypto/hash.h"
 
 enum {
@@ -159,12 +159,12 @@ static int cheap_dh(const uint8_t secret[P2P__DH_LEN], const uint8_t pub[P2P__DH
 
 static struct p2p__aead *cheap_aead_new(void)
 {
-    return calloc(1, sizeof(struct p2p__aead));
+    return p2p__alloc(sizeof(struct p2p__aead));
 }
 
 static void cheap_aead_free(struct p2p__aead *aead)
 {
-    free(aead);
+    p2p__free(aead);
 }
 
 /* One word of mask per record: enough that a test which forgets to open sees rubbish. */

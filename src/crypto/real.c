@@ -2,10 +2,10 @@
  * each is the fastest of the libraries at hand. */
 #include <limits.h>
 #include <sodium.h>
-#include <stdlib.h>
 
 #include <p2p/error.h>
 
+#include "base/mem.h"
 #include "crypto/hash.h"
 #include "crypto/lib.h"
 
@@ -43,16 +43,16 @@ static void real_aead_free(struct p2p__aead *aead)
     if (aead) {
         EVP_CIPHER_CTX_free(aead->seal);
         EVP_CIPHER_CTX_free(aead->open);
-        free(aead);
+        p2p__free(aead);
     }
 }
 
 static struct p2p__aead *real_aead_new(void)
 {
     const EVP_CIPHER *cipher = p2p__crypto_lib()->chacha20_poly1305;
-    struct p2p__aead *aead = calloc(1, sizeof *aead);
+    struct p2p__aead *aead = p2p__alloc(sizeof *aead);
     if (!aead || !cipher) {
-        free(aead);
+        p2p__free(aead);
         return NULL;
     }
     aead->seal = EVP_CIPHER_CTX_new();
