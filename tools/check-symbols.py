@@ -36,6 +36,8 @@ def declared(root):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
+    if not (build / "libp2p.so").exists():
+        sys.exit("there is no libp2p.so: the build failed")
     wrong = []
     exported = {name for _, name in nm("-D", "--defined-only", build / "libp2p.so")}
     public = declared(sources.ROOT)
