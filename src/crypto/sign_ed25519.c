@@ -12,6 +12,14 @@ enum {
     JOIN_ROOM = 1024, /* what a handshake or a peer record signs is shorter */
 };
 
+void p2p__ed25519_from_seed(const uint8_t seed[P2P__ED25519_SEED_LEN],
+                            uint8_t priv[P2P__ED25519_PRIVATE_LEN])
+{
+    (void)p2p__crypto_lib();
+    uint8_t pub[P2P__ED25519_PUBLIC_LEN];
+    (void)crypto_sign_seed_keypair(pub, priv, seed);
+}
+
 static int ed25519_generate(uint8_t *priv, size_t *priv_len)
 {
     (void)p2p__crypto_lib();

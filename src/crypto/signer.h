@@ -39,6 +39,10 @@ extern const struct p2p__signer p2p__signer_ecdsa;
 /* By the protobuf's KeyType; NULL for any other number. */
 const struct p2p__signer *p2p__signer_of(uint64_t type);
 
+/* The private key, and with it the public one, that a secret of 32 bytes makes. */
+void p2p__ed25519_from_seed(const uint8_t seed[P2P__ED25519_SEED_LEN],
+                            uint8_t priv[P2P__ED25519_PRIVATE_LEN]);
+
 /* A message in one piece: the piece itself if there is only one, otherwise a copy in `room` or, if
  * that is too small, in memory that p2p__joined_free frees. NULL when out of memory. */
 const uint8_t *p2p__joined(const struct p2p__const_iov *msg, size_t msg_count, uint8_t *room,
