@@ -85,6 +85,5 @@ struct layer_ops {
 };
 
 extern const struct layer_ops p2p__layer_noise;
-extern const struct layer_ops p2p__layer_plaintext;
 
 #endif
