@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds every file to the direction of dependency (see docs on layers; order: CMakeLists.txt).
+"""Holds every file to the direction of dependency (the order of p2p_layers() in
+CMakeLists.txt).
 
 - src/<layer>/ includes its own layer and those below, written relative to src/ ("base/buf.h");
 - cli/, daemon/ and examples/ include <p2p/...>, system headers and files of their own folder;
@@ -7,7 +8,6 @@
 - only src/io/ (and <p2p/uv.h>) knows what a socket, a clock or an event loop is.
 """
 
-import pathlib
 import sys
 
 import sources
