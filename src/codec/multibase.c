@@ -82,7 +82,7 @@ static bool tail_is_possible(const struct base *base, size_t chars)
 static int64_t encode_bits(const struct base *base, const uint8_t *in, size_t in_len, char *out,
                            size_t out_cap)
 {
-    if (in_len > SIZE_MAX / 4)
+    if (in_len > SIZE_MAX / 16) /* or its bits would not fit a size_t */
         return P2P_ETOOBIG;
     size_t chars = (in_len * 8 + base->bits - 1) / base->bits;
     size_t group = group_chars(base);
