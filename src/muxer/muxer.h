@@ -21,6 +21,10 @@
 
 enum {
     MUXER_TELL = 16, /* a step of pump_in: tell the ready streams, then call again */
+
+    /* What pump_out asks for at least, so that "nothing due" is never "no room". */
+    MUXER_OUT_IOV_MIN = 4,
+    MUXER_OUT_BYTES_MIN = 64,
 };
 
 struct muxer_config {
@@ -85,9 +89,10 @@ struct muxer_ops {
     int (*init)(struct muxer *self, const struct muxer_config *, uint64_t now_us);
 
     /* Parses `in`: STEP_WANT_INPUT (all that could be was taken), MUXER_TELL (a stream's reader
-     * must be told before the next body is taken, because both are borrowed), or an error that ends
-     * the connection (what pump_out then gives is the farewell). A stream's body is lent to it: the
-     * connection settles the streams of `ready` before `in`'s memory is reused. */
+     * must be told before the next body is taken, because both are borrowed; or what is over should
+     * be freed and what is due be sent before more is caused), or an error that ends the connection
+     * (what pump_out then gives is the farewell). A stream's body is lent to it: the connection
+     * settles the streams of `ready` before `in`'s memory is reused. */
     int (*pump_in)(struct muxer *self, struct buf *in, uint64_t now_us);
 
     /* Fills iov with up to max_bytes of frames, fair among the due streams; returns the pieces, and
@@ -114,7 +119,8 @@ struct muxer_ops {
      * stream that is not over is reset first. */
     void (*stream_free)(struct muxer_stream *);
 
-    /* A farewell with this code is queued; no new streams either way. */
+    /* A farewell with this code is queued; no new streams either way. Code 0 leaves after all that
+     * is due, any other at once: deployed remotes drop everything when they see it. */
     void (*goaway)(struct muxer *self, uint32_t code);
     /* A ping to measure the round trip; result in self->rtt_us. */
     void (*ping)(struct muxer *self, uint64_t now_us);
