@@ -1,6 +1,5 @@
 #include "tests/test.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <p2p/error.h>
