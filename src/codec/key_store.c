@@ -136,8 +136,8 @@ static int name_move(const char *from, const char *to)
     int err = errno;
 #ifdef RENAME_NOREPLACE
     /* Some filesystems have no links. */
-    if (err != EEXIST && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
-        return 0;
+    if (err != EEXIST) {
+        err = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 ? 0 : errno;
     }
 #endif
     return -err;
