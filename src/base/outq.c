@@ -172,6 +172,24 @@ int p2p__outq_append_blob(struct outq *self, struct p2p_blob *blob)
     return 0;
 }
 
+void p2p__outq_move(struct outq *self, struct outq *to)
+{
+    assert(self->unacked == 0 && self->acked_off == 0);
+    if (!self->first)
+        return;
+    if (to->last)
+        to->last->next = self->first;
+    else
+        to->first = self->first;
+    if (!to->sent_seg) {
+        to->sent_seg = self->first;
+        to->sent_off = 0;
+    }
+    to->last = self->last;
+    to->unsent += self->unsent;
+    *self = (struct outq){0};
+}
+
 size_t p2p__outq_iov(const struct outq *self, struct iov *iov, size_t iov_cap, size_t max,
                      size_t *total)
 {

@@ -49,6 +49,9 @@ static inline size_t outq_len(const struct outq *self)
 int p2p__outq_append(struct outq *self, struct pool *pool, const void *in, size_t in_len);
 int p2p__outq_append_blob(struct outq *self, struct p2p_blob *blob);
 
+/* Moves everything unsent of `self` (which has nothing unacked) behind what `to` holds. */
+void p2p__outq_move(struct outq *self, struct outq *to);
+
 /* Up to iov_cap pieces and max bytes of what is unsent, oldest first; returns the pieces, and the
  * bytes in *total. Nothing is marked. */
 size_t p2p__outq_iov(const struct outq *self, struct iov *iov, size_t iov_cap, size_t max,

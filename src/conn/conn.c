@@ -1,0 +1,267 @@
+/* A connection's life, and the order of its work: pump, tell, settle. */
+#include "conn/conn.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static void conn_run(struct work *work);
+
+static void timer_fire(struct timer *timer)
+{
+    conn_mark(P2P__CONTAINER(timer, struct p2p_conn, timer));
+}
+
+static void link_wake(struct link *link)
+{
+    conn_mark(link->owner);
+}
+
+struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool initiator,
+                               const p2p_peer_id *expected)
+{
+    struct p2p_conn *self = p2p__alloc(sizeof(*self));
+    struct upgrade *upgrade = p2p__alloc(sizeof(*upgrade));
+    if (!self || !upgrade) {
+        p2p__free(self);
+        p2p__free(upgrade);
+        p2p__buf_fini(&link->in, &shard->pool);
+        p2p__outq_fini(&link->out, &shard->pool);
+        link->ops->close(link, true);
+        return NULL;
+    }
+    self->shard = shard;
+    self->link = link;
+    self->initiator = self->outbound = initiator;
+    self->upgrade = upgrade;
+    if (expected)
+        upgrade->expected = *expected;
+    work_init(&self->work, conn_run);
+    self->timer.fire = timer_fire;
+    list_init(&self->all);
+    buf_init(&link->in, IO_FILL_MAX);
+    buf_init(&self->plain, 2 * IO_FILL_MAX);
+    link->owner = self;
+    link->wake = link_wake;
+    self->upgrade_deadline_us = shard_after_ms(shard, shard->limits.handshake_timeout_ms);
+    conn_mark(self);
+    return self;
+}
+
+void p2p__conn_end_text(struct p2p_conn *self, int code, const char *text)
+{
+    if (self->ending.code)
+        return;
+    self->detail = p2p__strndup(text, strlen(text));
+    p2p__conn_end(self, (struct ending){.code = code, .message = self->detail});
+}
+
+/* Streams that still serve someone end here; those that the application has closed may deliver
+ * what they promised. */
+static void end_streams(struct p2p_conn *self, bool all)
+{
+    struct list *streams = &self->muxer->streams;
+    for (struct list *node = streams->next; node != streams; node = node->next) {
+        struct muxer_stream *mux = P2P__CONTAINER(node, struct muxer_stream, all);
+        struct p2p_stream *stream = stream_of(mux);
+        if (!stream)
+            continue;
+        bool closed = stream->flags & STREAM_CLOSED;
+        if (closed && !all)
+            continue;
+        struct ending ending = self->ending;
+        if (closed && p2p__stream_delivered(stream))
+            ending = (struct ending){0};
+        p2p__stream_end(stream, ending);
+    }
+}
+
+void p2p__conn_end(struct p2p_conn *self, struct ending ending)
+{
+    if (self->stage >= CONN_CLOSING)
+        return;
+    self->ending = ending;
+    struct shard *shard = self->shard;
+    if (self->stage != CONN_OPEN) {
+        self->stage = CONN_DEAD;
+        if (self->link->connected && !self->link->err)
+            self->link->ops->flush(self->link); /* an alert, or the last "na" */
+    } else {
+        self->stage = CONN_CLOSING;
+        self->muxer->ops->goaway(self->muxer, ending.code == P2P_EPROTO ? 1 : 0);
+        end_streams(self, false);
+        timer_set(shard, &self->timer, shard_after_ms(shard, shard->limits.close_timeout_ms));
+    }
+    conn_mark(self);
+}
+
+/* ---- tell ---- */
+
+static void tell(struct p2p_conn *self)
+{
+    if (!self->opened_told && self->stage == CONN_OPEN) {
+        self->opened_told = true;
+        self->shard->owner->opened(self);
+    }
+    struct list batch;
+    list_move(&self->muxer->ready, &batch);
+    for (struct list *node; (node = list_pop(&batch));) {
+        struct muxer_stream *mux = P2P__CONTAINER(node, struct muxer_stream, ready);
+        struct p2p_stream *stream = stream_of(mux);
+        if (!stream) {
+            mux->flags &= ~(uint32_t)MUXER_NEW;
+            stream = p2p__stream_inbound(self, mux);
+        }
+        if (stream)
+            p2p__stream_run(stream);
+    }
+}
+
+static void bury(struct work *work)
+{
+    struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
+    p2p__free(self->detail);
+    p2p__free(self);
+}
+
+/* Inbound streams that were never told about have no owner to tell; the rest hear of their end. */
+static void tell_streams_end(struct p2p_conn *self)
+{
+    end_streams(self, true);
+    struct list *streams = &self->muxer->streams;
+    while (!list_empty(streams)) {
+        struct muxer_stream *mux = P2P__CONTAINER(streams->next, struct muxer_stream, all);
+        struct p2p_stream *stream = stream_of(mux);
+        if (stream)
+            p2p__stream_run(stream);
+        else
+            self->muxer->ops->stream_free(mux);
+    }
+}
+
+static void die(struct p2p_conn *self)
+{
+    struct shard *shard = self->shard;
+    if (self->muxer)
+        tell_streams_end(self);
+    timer_set(shard, &self->timer, HEAP_NEVER);
+    shard->owner->closed(self);
+    p2p__upgrade_free(self);
+    if (self->muxer) {
+        self->muxer->ops->fini(self->muxer);
+        p2p__free(self->muxer);
+    }
+    if (self->layer_state) {
+        self->layer->fini(self->layer_state);
+        p2p__free(self->layer_state);
+    }
+    p2p__buf_fini(&self->plain, &shard->pool);
+    p2p__buf_fini(&self->link->in, &shard->pool);
+    p2p__outq_fini(&self->link->out, &shard->pool);
+    self->link->ops->close(self->link, false);
+    self->link = NULL;
+    p2p__work_bury(shard, &self->work, bury);
+}
+
+/* ---- deadlines ---- */
+
+static void check_deadlines(struct p2p_conn *self)
+{
+    struct shard *shard = self->shard;
+    uint64_t now = shard->now_us;
+    if (self->stage < CONN_OPEN) {
+        if (now >= self->upgrade_deadline_us)
+            p2p__conn_end(self, (struct ending){.code = P2P_ETIMEDOUT,
+                                                .message = self->stage == CONN_CONNECTING
+                                                               ? "connecting took too long"
+                                                               : "the handshake took too long"});
+    } else if (self->stage == CONN_OPEN) {
+        if (self->muxer->ops->deadline(self->muxer) <= now) {
+            int rc = self->muxer->ops->timeout(self->muxer, now);
+            if (rc < 0)
+                p2p__conn_end(self, (struct ending){.code = rc, .message = self->muxer->error});
+        }
+    } else if (self->stage == CONN_CLOSING && !self->timer.node.queued) {
+        self->stage = CONN_DEAD;
+    }
+}
+
+/* Moved lazily: a deadline that moves later costs nothing until the old one fires. */
+static void arm(struct p2p_conn *self)
+{
+    uint64_t at = self->upgrade_deadline_us;
+    if (self->stage >= CONN_CLOSING)
+        return;
+    if (self->stage == CONN_OPEN)
+        at = self->muxer->ops->deadline(self->muxer);
+    if (!self->timer.node.queued || at < self->timer.node.at_us)
+        timer_set(self->shard, &self->timer, at);
+}
+
+/* ---- closing ---- */
+
+static bool promises_kept(const struct p2p_conn *self)
+{
+    if (outq_len(&self->link->out))
+        return false;
+    const struct list *streams = &self->muxer->streams;
+    for (const struct list *node = streams->next; node != streams; node = node->next) {
+        const struct muxer_stream *mux = P2P__CONTAINER(node, const struct muxer_stream, all);
+        const struct p2p_stream *stream = stream_of((struct muxer_stream *)mux);
+        if (stream && (stream->flags & STREAM_CLOSED) && !(stream->flags & STREAM_ENDED) &&
+            !p2p__stream_delivered(stream))
+            return false;
+    }
+    return list_empty(&self->muxer->due);
+}
+
+/* Our side is ended first and the remote's end awaited: closing a socket with unread input would
+ * reset it, and take the farewell from the remote. */
+static void advance_closing(struct p2p_conn *self)
+{
+    struct link *link = self->link;
+    if (link->err || (link->eof && buf_len(&link->in) == 0)) {
+        self->stage = CONN_DEAD;
+    } else if (!self->shut && promises_kept(self)) {
+        self->shut = true;
+        link->ops->shutdown(link);
+    }
+}
+
+static void conn_run(struct work *work)
+{
+    struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
+    struct shard *shard = self->shard;
+    uint64_t start = shard->pump_bytes;
+    check_deadlines(self);
+    if (self->stage < CONN_OPEN)
+        p2p__conn_upgrade(self);
+    bool more = self->stage == CONN_OPEN || self->stage == CONN_CLOSING;
+    while (more) {
+        size_t left = SHARD_CONN_PASS_MAX - (size_t)(shard->pump_bytes - start);
+        more = p2p__conn_pump_in(self, left);
+        tell(self);
+        p2p__conn_pump_out(self, SHARD_CONN_PASS_MAX);
+        if (shard->pump_bytes - start >= SHARD_CONN_PASS_MAX) {
+            if (more)
+                conn_mark(self);
+            break;
+        }
+    }
+    if (self->stage == CONN_CLOSING)
+        advance_closing(self);
+    if (self->stage == CONN_DEAD) {
+        die(self);
+        return;
+    }
+    if (p2p__buf_settle(&self->plain, &shard->pool) < 0 ||
+        p2p__buf_settle(&self->link->in, &shard->pool) < 0) {
+        buf_consume(&self->link->in, buf_len(&self->link->in));
+        buf_consume(&self->plain, buf_len(&self->plain));
+        p2p__conn_end(self, (struct ending){.code = P2P_ENOMEM});
+        conn_mark(self);
+    }
+    if (self->muxer && !list_empty(&self->muxer->ready))
+        conn_mark(self);
+    arm(self);
+}

@@ -1,0 +1,180 @@
+/* One connection: a link, a secure channel over it, a muxer over that, and streams. The only place
+ * where they meet.
+ *
+ * One enum of stages and one idempotent, level-triggered run: pump (bytes move, no application code
+ * on the stack), tell (callbacks, which only copy and mark), settle (nothing stays borrowed). */
+#ifndef P2P_CONN_CONN_H
+#define P2P_CONN_CONN_H
+
+#include <p2p/p2p.h>
+
+#include "conn/multistream.h"
+#include "conn/protocols.h"
+#include "conn/shard.h"
+
+enum conn_stage {
+    CONN_CONNECTING,
+    CONN_SECURITY_SELECT,
+    CONN_SECURITY_STEP,
+    CONN_MUXER_SELECT,
+    CONN_OPEN,
+    CONN_CLOSING, /* nothing new; what was promised is delivered; a farewell */
+    CONN_DEAD,
+};
+
+/* Why something ended. Strings are static or belong to the connection. */
+struct ending {
+    int code; /* enum p2p_code; 0: in order */
+    int sys_errno;
+    uint32_t remote_code;
+    const char *message, *limit;
+};
+
+/* What one peer uses, over all its connections; the host owns it. */
+struct peer_load {
+    uint32_t conns;
+    uint32_t streams_in;
+    uint16_t *by_slot; /* PROTOCOLS_MAX counters, while streams_in > 0 */
+};
+
+/* What only a connection in the making needs. */
+struct upgrade {
+    struct multistream select;
+    struct layer_config config;
+    struct layer_result result;
+    struct outq plain_out; /* the muxer's negotiation, not yet sealed */
+    p2p_peer_id expected;
+    bool optimistic; /* the first handshake message left with the proposal */
+    void *handshake;
+};
+
+struct p2p_conn {
+    struct work work;
+    struct timer timer;
+    struct list all; /* the host's list */
+    struct shard *shard;
+    struct link *link;
+    const struct layer_ops *layer;
+    void *layer_state;
+    struct muxer *muxer;
+    struct buf plain; /* opened, not yet taken by the muxer */
+    struct upgrade *upgrade;
+    struct peer_load *load; /* set by admit */
+    void *owner_data;       /* the host's */
+    char *detail;           /* owned text that ending.message may point to */
+    struct ending ending;
+    uint64_t id;
+    uint64_t upgrade_deadline_us;
+    uint8_t stage;
+    bool initiator; /* of every handshake; who dialed is `outbound` */
+    bool outbound, limited;
+    bool opened_told, shut;
+    p2p_peer_id peer;
+};
+
+/* Over a link that is connected, or still dialing. Takes the link over, also on failure (NULL: no
+ * memory; the link is then closed). expected: the peer that must be proven, or NULL. */
+struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool initiator,
+                               const p2p_peer_id *expected);
+
+static inline void conn_mark(struct p2p_conn *self)
+{
+    p2p__work_mark(self->shard, &self->work);
+}
+
+/* Ends the connection; the first ending stays. Safe at any stage and from anywhere: it marks. */
+void p2p__conn_end(struct p2p_conn *self, struct ending ending);
+
+/* Printed reasons (a copy; silently dropped when out of memory). */
+void p2p__conn_end_text(struct p2p_conn *self, int code, const char *text);
+
+/* conn_upgrade.c: from CONNECTING to OPEN. */
+void p2p__conn_upgrade(struct p2p_conn *self);
+void p2p__upgrade_free(struct p2p_conn *self);
+
+/* conn_pump.c: bytes of an open or closing connection. in: true while a reader must be told before
+ * more is taken. */
+bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget);
+void p2p__conn_pump_out(struct p2p_conn *self, size_t budget);
+/* Seals iov into records and hands them to the link. */
+int p2p__conn_seal(struct p2p_conn *self, const struct iov *iov, size_t iov_count);
+
+/* stream.c */
+enum stream_flag {
+    STREAM_OPEN_TOLD = 1 << 0,
+    STREAM_EOF_TOLD = 1 << 1,
+    STREAM_CLOSE_WRITE = 1 << 2, /* asked by the application */
+    STREAM_CLOSED = 1 << 3,      /* asked by the application */
+    STREAM_WANT_DRAIN = 1 << 4,
+    STREAM_RESUME = 1 << 5,
+    STREAM_ENDED = 1 << 6, /* `ending` is final: on_close is all that is left */
+    STREAM_TIMED_OUT = 1 << 7,
+    STREAM_OUTBOUND = 1 << 8,
+    STREAM_COUNTED = 1 << 9, /* in its peer's load */
+    STREAM_DEAD = 1 << 10,   /* on_close has returned */
+    STREAM_LINGERING = 1 << 11,
+};
+
+/* What only a stream in the making needs. */
+struct opening {
+    struct multistream select;
+    struct outq early; /* written before the protocol was agreed */
+    char **protocols;  /* outbound: NULL-terminated copies, in one allocation */
+    size_t protocol_count;
+    uint64_t deadline_us; /* outbound: of connecting and agreeing together */
+    bool optimistic;      /* early bytes left with the proposal */
+    struct handler *matched;
+};
+
+struct p2p_stream {
+    struct work work; /* used while there is no connection */
+    struct timer timer;
+    struct list wait; /* the dial that it waits for */
+    struct shard *shard;
+    struct p2p_conn *conn;
+    struct muxer_stream *mux;
+    const p2p_stream_events *events;
+    void *user;
+    struct opening *opening;
+    char *protocol;
+    p2p_error *why; /* a deep copy, where there is more to say than `ending` */
+    struct ending ending;
+    uint32_t want;
+    uint32_t flags;
+    uint16_t slot; /* of its handler, while COUNTED */
+};
+
+/* What precedes each muxer_stream in its allocation. */
+struct stream_head {
+    struct p2p_stream *stream;
+    void *pad;
+};
+
+static inline struct p2p_stream *stream_of(struct muxer_stream *mux)
+{
+    return ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream;
+}
+
+/* Outbound, not yet on a connection. NULL: no memory. */
+struct p2p_stream *p2p__stream_new(struct shard *shard, const char *const *protocols,
+                                   size_t protocol_count, const p2p_stream_events *events,
+                                   void *user);
+/* Puts it on a connection and starts the negotiation; a failure is told as on_close. */
+void p2p__stream_attach(struct p2p_stream *self, struct p2p_conn *conn);
+/* A new inbound stream of the muxer. NULL: no memory, the muxer's stream is gone. */
+struct p2p_stream *p2p__stream_inbound(struct p2p_conn *conn, struct muxer_stream *mux);
+/* Everything that is due for one stream: negotiation, then callbacks, then settle. */
+void p2p__stream_run(struct p2p_stream *self);
+/* on_close will come with this, soon. The first ending stays. */
+void p2p__stream_end(struct p2p_stream *self, struct ending ending);
+/* The same with a whole error, which is copied. */
+void p2p__stream_end_error(struct p2p_stream *self, const p2p_error *why);
+/* Looks at it again in this turn or the next. */
+void p2p__stream_mark(struct p2p_stream *self);
+/* All it promised has left. */
+bool p2p__stream_delivered(const struct p2p_stream *self);
+
+/* The public error that describes an ending, borrowing its strings. */
+p2p_error p2p__ending_error(const struct ending *ending);
+
+#endif

@@ -1,0 +1,178 @@
+/* Bytes of an open connection: link -> layer -> muxer, and back. */
+#include "conn/conn.h"
+
+#include <assert.h>
+
+enum {
+    PUMP_IOV_MAX = 64,
+    PUMP_OUT_MAX = 2 * 65519, /* two full Noise records, which is what the seal scratch holds */
+};
+
+static void link_ended(struct p2p_conn *self)
+{
+    struct link *link = self->link;
+    bool orderly =
+        link->eof && buf_len(&link->in) == 0 && buf_len(&self->plain) == 0 &&
+        (self->muxer->goaway_received || self->muxer->streams_in + self->muxer->streams_out == 0);
+    struct ending ending = {.sys_errno = link->sys_errno};
+    if (orderly) {
+        ending.code = P2P_ECLOSED;
+        ending.remote_code = self->muxer->remote_code;
+        ending.message = "the remote closed the connection";
+    } else if (link->eof) {
+        ending.code = P2P_ETRUNCATED;
+        ending.message = "the remote ended the connection without a goodbye";
+    } else {
+        ending.code = link->err;
+        ending.message = "the connection broke";
+    }
+    p2p__conn_end(self, ending);
+}
+
+/* The next record of the link into `plain`; as layer_ops.open. */
+static int open_record(struct p2p_conn *self)
+{
+    struct span plain;
+    int rc = self->layer->open(self->layer_state, &self->shard->env, &self->link->in, &plain);
+    if (rc != STEP_DONE)
+        return rc;
+    self->shard->pump_bytes += plain.len;
+    if (plain.len == 0)
+        return STEP_DONE;
+    rc = p2p__buf_join(&self->plain, &self->shard->pool, plain.base, plain.len, plain.gap);
+    return rc < 0 ? rc : STEP_DONE;
+}
+
+/* True if the link brought bytes. */
+static bool fill(struct p2p_conn *self)
+{
+    struct link *link = self->link;
+    if (!link->readable || link->eof || link->err)
+        return false;
+    return link->ops->fill(link) > 0;
+}
+
+static void fail_in(struct p2p_conn *self, int rc, const char *message)
+{
+    buf_consume(&self->plain, buf_len(&self->plain));
+    p2p__conn_end(self, (struct ending){.code = rc, .message = message});
+}
+
+/* After a broken protocol nothing that comes has a meaning any more; it is read so that the
+ * farewell is not lost to a reset. */
+static void discard(struct p2p_conn *self)
+{
+    buf_consume(&self->plain, buf_len(&self->plain));
+    do {
+        self->shard->pump_bytes += buf_len(&self->link->in);
+        buf_consume(&self->link->in, buf_len(&self->link->in));
+    } while (fill(self));
+}
+
+bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
+{
+    uint64_t end = self->shard->pump_bytes + budget;
+    for (;;) {
+        bool orderly = self->ending.code == P2P_ECLOSED || self->ending.code == P2P_ECANCELED;
+        if (self->stage == CONN_CLOSING && !orderly) {
+            discard(self);
+            return false;
+        }
+        int rc = self->muxer->ops->pump_in(self->muxer, &self->plain, self->shard->now_us);
+        if (rc == MUXER_TELL)
+            return true;
+        if (rc < 0) {
+            fail_in(self, rc, self->muxer->error);
+            continue;
+        }
+        if (self->shard->pump_bytes >= end)
+            return true;
+        rc = open_record(self);
+        if (rc == STEP_DONE)
+            continue;
+        if (rc < 0) {
+            fail_in(self, rc, "a record of the secure channel did not verify");
+            continue;
+        }
+        if (fill(self))
+            continue;
+        if (self->link->eof || self->link->err)
+            link_ended(self);
+        return false;
+    }
+}
+
+/* ---- out ---- */
+
+/* Takes up to max bytes off the front of a gather list. */
+static size_t take(const struct iov **iov, size_t *off, size_t *left, size_t max,
+                   struct p2p__const_iov *out, size_t *out_count)
+{
+    size_t bytes = 0, count = 0;
+    while (*left && bytes < max) {
+        size_t n = (*iov)->len - *off;
+        if (n > max - bytes)
+            n = max - bytes;
+        out[count++] = (struct p2p__const_iov){(*iov)->base + *off, n};
+        bytes += n;
+        *off += n;
+        if (*off == (*iov)->len) {
+            (*iov)++;
+            (*left)--;
+            *off = 0;
+        }
+    }
+    *out_count = count;
+    return bytes;
+}
+
+int p2p__conn_seal(struct p2p_conn *self, const struct iov *iov, size_t iov_count)
+{
+    struct shard *shard = self->shard;
+    struct p2p__const_iov piece[PUMP_IOV_MAX];
+    size_t off = 0, sealed = 0;
+    assert(iov_count <= PUMP_IOV_MAX);
+    while (iov_count) {
+        size_t count = 0;
+        take(&iov, &off, &iov_count, self->layer->plain_max, piece, &count);
+        int64_t n =
+            self->layer->seal(self->layer_state, &shard->env, piece, count, shard->seal + sealed);
+        if (n < 0)
+            return (int)n;
+        sealed += (size_t)n;
+    }
+    struct iov out = {shard->seal, sealed};
+    return link_send(self->link, &out, 1);
+}
+
+void p2p__conn_pump_out(struct p2p_conn *self, size_t budget)
+{
+    struct link *link = self->link;
+    struct muxer *muxer = self->muxer;
+    if (outq_len(&link->out) && link->writable)
+        link->ops->flush(link);
+    size_t moved = 0;
+    while (!link->err && !self->shut && outq_len(&link->out) == 0 && link->writable) {
+        if (moved >= budget) {
+            conn_mark(self);
+            break;
+        }
+        struct iov iov[PUMP_IOV_MAX];
+        size_t bytes = 0;
+        size_t count = muxer->ops->pump_out(muxer, iov, PUMP_IOV_MAX, PUMP_OUT_MAX,
+                                            self->shard->now_us, &bytes);
+        if (count == 0)
+            break;
+        int rc = p2p__conn_seal(self, iov, count);
+        muxer->ops->sent(muxer);
+        moved += bytes;
+        self->shard->pump_bytes += bytes;
+        if (rc < 0) {
+            p2p__conn_end(self, (struct ending){.code = rc});
+            self->stage = CONN_DEAD; /* half a record may have left: there is no farewell */
+            return;
+        }
+    }
+    if (link->err && self->stage == CONN_OPEN)
+        link_ended(self);
+}

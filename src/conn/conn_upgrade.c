@@ -1,0 +1,356 @@
+/* From a connected link to an open connection: agree on a secure channel, shake hands, agree on a
+ * muxer. Everything that only this needs is in struct upgrade, and freed at the end. */
+#include "conn/conn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct layer_ops *const all_layers[] = {&p2p__layer_noise};
+static const struct muxer_ops *const all_muxers[] = {&p2p__muxer_yamux};
+
+static const struct layer_ops *find_layer(const char *id, size_t len)
+{
+    for (size_t i = 0; i < sizeof(all_layers) / sizeof(*all_layers); i++)
+        if (strlen(all_layers[i]->id) == len && memcmp(all_layers[i]->id, id, len) == 0)
+            return all_layers[i];
+    return NULL;
+}
+
+static const struct muxer_ops *find_muxer(const char *id, size_t len)
+{
+    for (size_t i = 0; i < sizeof(all_muxers) / sizeof(*all_muxers); i++)
+        if (strlen(all_muxers[i]->id) == len && memcmp(all_muxers[i]->id, id, len) == 0)
+            return all_muxers[i];
+    return NULL;
+}
+
+static size_t count_of(const char *const *list)
+{
+    size_t n = 0;
+    while (list[n])
+        n++;
+    return n;
+}
+
+static bool listed(const char *const *list, const char *name, size_t name_len)
+{
+    for (; *list; list++)
+        if (strlen(*list) == name_len && memcmp(*list, name, name_len) == 0)
+            return true;
+    return false;
+}
+
+static bool security_supported(void *user, const char *name, size_t name_len)
+{
+    struct p2p_conn *self = user;
+    return listed(self->shard->securities, name, name_len);
+}
+
+static bool muxer_supported(void *user, const char *name, size_t name_len)
+{
+    struct p2p_conn *self = user;
+    return listed(self->shard->muxers, name, name_len);
+}
+
+void p2p__upgrade_free(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
+    if (!upgrade)
+        return;
+    if (upgrade->handshake) {
+        self->layer->handshake_fini(upgrade->handshake);
+        p2p__free(upgrade->handshake);
+    }
+    p2p__outq_fini(&upgrade->plain_out, &self->shard->pool);
+    p2p__wipe(upgrade, sizeof(*upgrade));
+    p2p__free(upgrade);
+    self->upgrade = NULL;
+}
+
+static void end(struct p2p_conn *self, int code, const char *message)
+{
+    p2p__conn_end(self, (struct ending){.code = code, .message = message});
+}
+
+/* ---- the secure channel ---- */
+
+static void start_select(struct p2p_conn *self)
+{
+    const char *const *ids = self->shard->securities;
+    struct upgrade *upgrade = self->upgrade;
+    if (self->initiator)
+        p2p__multistream_dial_init(&upgrade->select, ids, count_of(ids));
+    else
+        p2p__multistream_listen_init(&upgrade->select, security_supported, self);
+    self->stage = CONN_SECURITY_SELECT;
+}
+
+static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
+{
+    struct shard *shard = self->shard;
+    struct upgrade *upgrade = self->upgrade;
+    self->layer = layer;
+    self->layer_state = p2p__alloc(layer->state_size);
+    upgrade->handshake = p2p__alloc(layer->handshake_size);
+    if (!self->layer_state || !upgrade->handshake)
+        return P2P_ENOMEM;
+    upgrade->config = (struct layer_config){
+        .initiator = self->initiator,
+        .key = shard->key,
+        .muxers = shard->muxers,
+        .muxer_count = count_of(shard->muxers),
+        .expected_peer = upgrade->expected.len ? upgrade->expected.bytes : NULL,
+        .expected_peer_len = upgrade->expected.len,
+    };
+    shard->io->ops->random(shard->io, upgrade->config.random, sizeof(upgrade->config.random));
+    return layer->start(self->layer_state, upgrade->handshake, &upgrade->config, &shard->env);
+}
+
+static int step_layer(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
+    return self->layer->step(self->layer_state, upgrade->handshake, &self->shard->env,
+                             &self->link->in, &self->link->out, &upgrade->result);
+}
+
+/* 1: go on; 0: wait; negative: ended. */
+static int select_security(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
+    struct multistream_choice choice;
+    int rc = p2p__multistream_step(&upgrade->select, &self->shard->pool, &self->link->in,
+                                   &self->link->out, &choice);
+    if (rc == STEP_DONE) {
+        if (!upgrade->optimistic) {
+            rc = start_layer(self, find_layer(choice.name, choice.name_len));
+            if (rc < 0)
+                return rc;
+        }
+        self->stage = CONN_SECURITY_STEP;
+        return 1;
+    }
+    if (rc < 0)
+        return rc == P2P_ENOPROTO ? P2P_ENOSECURITY : rc;
+    /* A single proposal leaves nothing to wait for: the first handshake message goes with it. */
+    if (self->initiator && !upgrade->optimistic && multistream_optimistic(&upgrade->select)) {
+        const char *id = self->shard->securities[0];
+        upgrade->optimistic = true;
+        rc = start_layer(self, find_layer(id, strlen(id)));
+        if (rc == 0) {
+            struct buf nothing;
+            buf_init(&nothing, 0);
+            rc = self->layer->step(self->layer_state, upgrade->handshake, &self->shard->env,
+                                   &nothing, &self->link->out, &upgrade->result);
+        }
+        return rc < 0 ? rc : 0;
+    }
+    return 0;
+}
+
+/* ---- the muxer ---- */
+
+static int start_muxer(struct p2p_conn *self, const struct muxer_ops *ops)
+{
+    struct shard *shard = self->shard;
+    struct muxer_config config = {
+        .initiator = self->initiator,
+        .streams_in_max = shard->limits.streams_in_max,
+        .stream_window = shard->limits.stream_window,
+        .stream_window_max = shard->limits.stream_window_max,
+        .conn_window_max = shard->limits.conn_window_max,
+        .keepalive_ms = shard->limits.keepalive_ms,
+        .keepalive_timeout_ms = shard->limits.keepalive_timeout_ms,
+        .stream_head = sizeof(struct stream_head),
+        .hash_key = shard->hash_key,
+        .pool = &shard->pool,
+    };
+    struct muxer *muxer = p2p__alloc(ops->conn_size);
+    if (!muxer)
+        return P2P_ENOMEM;
+    int rc = ops->init(muxer, &config, shard->now_us);
+    if (rc < 0) {
+        p2p__free(muxer);
+        return rc;
+    }
+    self->muxer = muxer;
+    self->stage = CONN_OPEN;
+    return 0;
+}
+
+static int proven(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
+    int rc = p2p_peer_id_decode(upgrade->result.remote_peer, upgrade->result.remote_peer_len,
+                                &self->peer);
+    if (rc < 0)
+        return rc;
+    const char *limit = NULL;
+    rc = self->shard->owner->admit(self, &limit);
+    if (rc < 0) {
+        p2p__conn_end(self, (struct ending){.code = rc, .limit = limit});
+        return rc;
+    }
+    if (upgrade->result.muxer)
+        return start_muxer(self, find_muxer(upgrade->result.muxer, strlen(upgrade->result.muxer)));
+    const char *const *ids = self->shard->muxers;
+    if (self->initiator)
+        p2p__multistream_dial_init(&upgrade->select, ids, count_of(ids));
+    else
+        p2p__multistream_listen_init(&upgrade->select, muxer_supported, self);
+    self->stage = CONN_MUXER_SELECT;
+    return 0;
+}
+
+static int seal_plain_out(struct p2p_conn *self)
+{
+    struct outq *out = &self->upgrade->plain_out;
+    struct iov iov[8];
+    size_t bytes = 0;
+    for (size_t n; (n = p2p__outq_iov(out, iov, 8, 65519, &bytes)) > 0;) {
+        int rc = p2p__conn_seal(self, iov, n);
+        if (rc < 0)
+            return rc;
+        outq_consume(out, &self->shard->pool, bytes);
+    }
+    return 0;
+}
+
+static int select_muxer(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
+    struct shard *shard = self->shard;
+    for (;;) {
+        struct multistream_choice choice;
+        int rc = p2p__multistream_step(&upgrade->select, &shard->pool, &self->plain,
+                                       &upgrade->plain_out, &choice);
+        const struct muxer_ops *ops =
+            rc == STEP_DONE ? find_muxer(choice.name, choice.name_len) : NULL;
+        int sealed = seal_plain_out(self);
+        if (rc < 0)
+            return rc == P2P_ENOPROTO ? P2P_ENOMUXER : rc;
+        if (sealed < 0)
+            return sealed;
+        if (rc == STEP_DONE)
+            return start_muxer(self, ops);
+        struct span plain;
+        rc = self->layer->open(self->layer_state, &shard->env, &self->link->in, &plain);
+        if (rc != STEP_DONE)
+            return rc < 0 ? rc : 0;
+        if (plain.len)
+            rc = p2p__buf_join(&self->plain, &shard->pool, plain.base, plain.len, plain.gap);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+/* ---- the whole ---- */
+
+/* 1: something changed, go on; 0: bytes are needed; negative: over. */
+static int advance(struct p2p_conn *self)
+{
+    int rc = 0;
+    switch ((enum conn_stage)self->stage) {
+    case CONN_CONNECTING:
+        if (!self->link->connected)
+            return 0;
+        start_select(self);
+        return 1;
+    case CONN_SECURITY_SELECT:
+        return select_security(self);
+    case CONN_SECURITY_STEP:
+        rc = step_layer(self);
+        if (rc != STEP_DONE)
+            return rc < 0 ? rc : 0;
+        rc = proven(self);
+        return rc < 0 ? rc : 1;
+    case CONN_MUXER_SELECT:
+        rc = select_muxer(self);
+        return rc < 0 ? rc : self->stage == CONN_OPEN;
+    case CONN_OPEN:
+    case CONN_CLOSING:
+    case CONN_DEAD:
+        break;
+    }
+    return 0;
+}
+
+static void wrong_peer(struct p2p_conn *self)
+{
+    const struct layer_result *result = &self->upgrade->result;
+    p2p_peer_id actual;
+    char want[P2P_PEER_ID_TEXT_MAX], got[P2P_PEER_ID_TEXT_MAX], text[256];
+    if (p2p_peer_id_decode(result->remote_peer, result->remote_peer_len, &actual) < 0 ||
+        p2p_peer_id_format(&self->upgrade->expected, want, sizeof(want)) < 0 ||
+        p2p_peer_id_format(&actual, got, sizeof(got)) < 0) {
+        end(self, P2P_EPEERID, NULL);
+        return;
+    }
+    snprintf(text, sizeof(text), "expected peer %s, but the remote proved to be %s", want, got);
+    p2p__conn_end_text(self, P2P_EPEERID, text);
+}
+
+static const char *sentence(int code)
+{
+    switch (code) {
+    case P2P_EPROTO:
+        return "the remote does not speak libp2p: it broke the handshake's protocol";
+    case P2P_ELIMIT:
+        return "the remote proposed too many protocols";
+    default:
+        return NULL;
+    }
+}
+
+static void upgrade_failed(struct p2p_conn *self, int rc)
+{
+    if (self->upgrade && rc == P2P_EPEERID)
+        wrong_peer(self);
+    else if (self->upgrade && self->upgrade->result.error)
+        end(self, rc, self->upgrade->result.error);
+    else
+        end(self, rc, sentence(rc));
+}
+
+static void upgrade_link_ended(struct p2p_conn *self)
+{
+    struct link *link = self->link;
+    if (link->err) {
+        p2p__conn_end(self, (struct ending){.code = link->err,
+                                            .sys_errno = link->sys_errno,
+                                            .message = link->connected
+                                                           ? "the connection broke during the "
+                                                             "handshake"
+                                                           : NULL});
+    } else {
+        end(self, P2P_EHANDSHAKE, "the remote closed the connection during the handshake");
+    }
+}
+
+void p2p__conn_upgrade(struct p2p_conn *self)
+{
+    struct link *link = self->link;
+    while (self->stage < CONN_OPEN) {
+        int rc = advance(self);
+        if (outq_len(&link->out) && link->writable && !link->err)
+            link->ops->flush(link);
+        if (rc < 0) {
+            upgrade_failed(self, rc);
+            return;
+        }
+        if (rc > 0)
+            continue;
+        if (link->connected && link->readable && !link->eof && !link->err &&
+            link->ops->fill(link) > 0)
+            continue;
+        if (link->err || link->eof)
+            upgrade_link_ended(self);
+        return;
+    }
+    if (self->stage == CONN_OPEN) {
+        /* What the handshake left in the link is the muxer's first input. */
+        p2p__upgrade_free(self);
+        self->link->in.max = 2 * self->layer->record_max;
+    }
+}

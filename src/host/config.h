@@ -1,0 +1,59 @@
+/* The one table of options, and a configuration: a value for each. */
+#ifndef P2P_HOST_CONFIG_H
+#define P2P_HOST_CONFIG_H
+
+#include <p2p/p2p.h>
+
+/* X(id, name, kind, default, help) */
+#define P2P__OPTIONS(X)                                                                            \
+    X(LISTEN, "listen", LIST, "", "multiaddrs to listen on")                                       \
+    X(IDENTITY, "identity", TEXT, "", "file of the private key; empty: a fresh one")               \
+    X(SECURITY, "security", LIST, "noise", "secure channels, in order of preference")              \
+    X(MUXER, "muxer", LIST, "yamux", "stream muxers, in order of preference")                      \
+    X(SERVICES, "services", LIST, "identify,ping",                                                 \
+      "protocols to serve: identify, ping, perf, echo")                                            \
+    X(AGENT, "agent", TEXT, "libp2p-c/" P2P_VERSION_TEXT, "the agent version told to others")      \
+    X(DIAL_TIMEOUT, "dial_timeout", MS, "10s", "until a connection is open")                       \
+    X(HANDSHAKE_TIMEOUT, "handshake_timeout", MS, "10s",                                           \
+      "until an inbound connection is open; progress does not extend it")                          \
+    X(NEGOTIATE_TIMEOUT, "negotiate_timeout", MS, "10s", "until a stream's protocol is agreed")    \
+    X(KEEPALIVE, "keepalive", MS, "30s", "silence after which a connection is pinged; 0: never")   \
+    X(KEEPALIVE_TIMEOUT, "keepalive_timeout", MS, "10s", "until that ping must be answered")       \
+    X(CONNS_IN, "conns_in", INT, "256", "inbound connections")                                     \
+    X(CONNS_OUT, "conns_out", INT, "128", "outbound connections, those under way included")        \
+    X(CONNS_PER_PEER, "conns_per_peer", INT, "4", "connections with one peer")                     \
+    X(CONNS_PER_IP, "conns_per_ip", INT, "8", "inbound connections from one address or /64")       \
+    X(HALF_OPEN, "half_open", INT, "64", "inbound connections not yet open")                       \
+    X(HALF_OPEN_PER_IP, "half_open_per_ip", INT, "8", "those from one address or /64")             \
+    X(LIMIT_LOOPBACK, "limit_loopback", BOOL, "false", "apply the limits per address to loopback") \
+    X(STREAMS_IN, "streams_in", INT, "256", "inbound streams of one peer")                         \
+    X(STREAMS_PER_PROTOCOL, "streams_per_protocol", INT, "32",                                     \
+      "inbound streams of one peer on one protocol, unless it says otherwise")                     \
+    X(STREAM_WINDOW_MAX, "stream_window_max", BYTES, "16M",                                        \
+      "to which a stream's receive window may grow from 256K")                                     \
+    X(CONN_WINDOW_MAX, "conn_window_max", BYTES, "16M",                                            \
+      "by which all receive windows of a connection may grow together")                            \
+    X(STREAM_SEND_MAX, "stream_send_max", BYTES, "256K", "bytes written to a stream and not sent") \
+    X(MEMORY, "memory", BYTES, "256M", "memory for bytes under way, in all")
+
+#define P2P_VERSION_TEXT "0.1.0"
+
+enum option_id {
+#define P2P_X(id, name, kind, fallback, help) OPTION_##id,
+    P2P__OPTIONS(P2P_X)
+#undef P2P_X
+        OPTION_COUNT
+};
+
+struct p2p_config {
+    char *value[OPTION_COUNT]; /* NULL: the default */
+    p2p_key *key;
+};
+
+/* The value as text, or the default. config may be NULL. */
+const char *p2p__config_text(const p2p_config *config, enum option_id id);
+/* Of INT, BYTES, MS and BOOL options, whose text was checked when it was set. */
+uint64_t p2p__config_number(const p2p_config *config, enum option_id id);
+p2p_config *p2p__config_clone(const p2p_config *config);
+
+#endif

@@ -1,0 +1,203 @@
+/* The host's connections: what the connection layer tells, and what an application may ask. */
+#include "host/host.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "transport/tcp.h"
+
+p2p_conn *p2p__host_add_conn(p2p_host *host, struct link *link, bool outbound,
+                             const p2p_peer_id *expected, struct conn_entry **out)
+{
+    struct conn_entry *entry = p2p__alloc(sizeof(*entry));
+    if (!entry) {
+        link->ops->close(link, true);
+        return NULL;
+    }
+    p2p_conn *conn = p2p__conn_new(&host->shard, link, outbound, expected);
+    if (!conn) {
+        p2p__free(entry);
+        return NULL;
+    }
+    list_init(&entry->of_peer);
+    entry->conn = conn;
+    conn->owner_data = entry;
+    conn->id = ++host->next_conn_id;
+    list_append(&host->conns, &conn->all);
+    if (outbound)
+        host->limits.conns_out++;
+    *out = entry;
+    return conn;
+}
+
+static int admit(p2p_conn *conn, const char **limit)
+{
+    p2p_host *host = conn->shard->host;
+    struct conn_entry *entry = conn->owner_data;
+    if (p2p_peer_id_equal(&conn->peer, p2p_host_peer(host)))
+        return P2P_EDENIED;
+    struct peer *peer = p2p__peer_get(host, &conn->peer);
+    if (!peer)
+        return P2P_ENOMEM;
+    if (peer->load.conns >= host->limits.conns_per_peer) {
+        *limit = "conns_per_peer";
+        p2p__host_owner.limited(host, *limit, "a peer has too many connections open");
+        return P2P_ELIMIT;
+    }
+    peer->load.conns++;
+    entry->peer = peer;
+    list_append(&peer->conns, &entry->of_peer);
+    conn->load = &peer->load;
+    return 0;
+}
+
+static void opened(p2p_conn *conn)
+{
+    p2p_host *host = conn->shard->host;
+    struct conn_entry *entry = conn->owner_data;
+    p2p__limits_opened(host, entry);
+    entry->opened = true;
+    for (struct list *node = host->observers.next; node != &host->observers; node = node->next) {
+        struct host_observer *observer = P2P__CONTAINER(node, struct host_observer, node);
+        if (observer->connected)
+            observer->connected(observer, conn);
+    }
+    if (host->events && host->events->on_connected)
+        host->events->on_connected(host, conn, host->events_user);
+    p2p__dial_opened(entry);
+}
+
+static void closed(p2p_conn *conn)
+{
+    p2p_host *host = conn->shard->host;
+    struct conn_entry *entry = conn->owner_data;
+    p2p_error why = p2p__ending_error(&conn->ending);
+    list_remove(&conn->all);
+    list_remove(&entry->of_peer);
+    p2p__limits_leave(host, entry);
+    if (conn->outbound)
+        host->limits.conns_out--;
+    if (entry->opened) {
+        struct list *node = host->observers.next;
+        for (; node != &host->observers; node = node->next) {
+            struct host_observer *observer = P2P__CONTAINER(node, struct host_observer, node);
+            if (observer->disconnected)
+                observer->disconnected(observer, conn, &why);
+        }
+        if (host->events && host->events->on_disconnected)
+            host->events->on_disconnected(host, conn, &why, host->events_user);
+    }
+    p2p__dial_closed(entry, &why);
+    if (entry->peer) {
+        entry->peer->load.conns--;
+        p2p__peer_release(host, entry->peer);
+    }
+    conn->load = NULL;
+    conn->owner_data = NULL;
+    p2p__free(entry);
+}
+
+static void limited(void *user, const char *name, const char *message)
+{
+    p2p_host *host = user;
+    host->limit_name = name;
+    host->limit_message = message;
+    p2p__work_mark(&host->shard, &host->work);
+}
+
+const struct conn_owner p2p__host_owner = {admit, opened, closed, limited};
+
+/* ---- what an application asks ---- */
+
+p2p_conn *p2p_host_conn(const p2p_host *host, const p2p_peer_id *id)
+{
+    struct peer *peer = p2p__peer_find(host, id);
+    return peer ? p2p__peer_conn(peer) : NULL;
+}
+
+p2p_conn *p2p_host_conn_at(const p2p_host *host, size_t index)
+{
+    for (struct list *node = host->conns.next; node != &host->conns; node = node->next) {
+        p2p_conn *conn = P2P__CONTAINER(node, struct p2p_conn, all);
+        if (conn->stage == CONN_OPEN && conn->opened_told && index-- == 0)
+            return conn;
+    }
+    return NULL;
+}
+
+uint64_t p2p_conn_id(const p2p_conn *self)
+{
+    return self->id;
+}
+
+p2p_host *p2p_conn_host(const p2p_conn *self)
+{
+    return self->shard->host;
+}
+
+const p2p_peer_id *p2p_conn_peer(const p2p_conn *self)
+{
+    return &self->peer;
+}
+
+int p2p_conn_public_key(const p2p_conn *self, const uint8_t **key, size_t *key_len)
+{
+    *key = p2p_peer_id_public_key(&self->peer, key_len);
+    return *key ? 0 : P2P_ENOENT;
+}
+
+void p2p_conn_remote_addr(const p2p_conn *self, p2p_multiaddr *out)
+{
+    p2p__tcp_format(&self->link->remote, out);
+}
+
+void p2p_conn_local_addr(const p2p_conn *self, p2p_multiaddr *out)
+{
+    p2p__tcp_format(&self->link->local, out);
+}
+
+int p2p_conn_outbound(const p2p_conn *self)
+{
+    return self->outbound;
+}
+
+const char *p2p_conn_security(const p2p_conn *self)
+{
+    return self->layer->id;
+}
+
+const char *p2p_conn_muxer(const p2p_conn *self)
+{
+    return self->muxer->ops->id;
+}
+
+int p2p_conn_limited(const p2p_conn *self)
+{
+    return self->limited;
+}
+
+uint32_t p2p_conn_rtt_us(const p2p_conn *self)
+{
+    return self->muxer->rtt_us;
+}
+
+void p2p_conn_close(p2p_conn *self)
+{
+    p2p__conn_end(self, (struct ending){.code = P2P_ECLOSED, .message = "closed by this side"});
+}
+
+p2p_stream *p2p_conn_open(p2p_conn *conn, const char *const *protocols, size_t protocol_count,
+                          const p2p_dial_opts *opts, const p2p_stream_events *events, void *user)
+{
+    p2p_stream *stream = p2p__stream_new(conn->shard, protocols, protocol_count, events, user);
+    if (!stream)
+        return NULL;
+    int timeout_ms = opts ? opts->timeout_ms : 0;
+    uint32_t limit_ms = conn->shard->limits.negotiate_timeout_ms;
+    if (timeout_ms > 0)
+        limit_ms = (uint32_t)timeout_ms;
+    stream->opening->deadline_us =
+        timeout_ms < 0 ? HEAP_NEVER : io_now_us(conn->shard->io) + (uint64_t)limit_ms * 1000;
+    p2p__stream_attach(stream, conn);
+    return stream;
+}

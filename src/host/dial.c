@@ -1,0 +1,499 @@
+/* Dialing: several waiters of one peer share one dial; its addresses are tried a quarter of a
+ * second apart until one connection is open; exactly one outcome, which lists every address tried.
+ */
+#include "host/host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "transport/tcp.h"
+
+enum {
+    STAGGER_US = 250 * 1000, /* Happy Eyeballs' delay (RFC 8305, section 5) */
+};
+
+struct attempt {
+    struct dial *dial;
+    struct io_addr addr;
+    struct conn_entry *entry; /* while under way */
+    bool started, ended;
+    int code, sys_errno;
+    char *error;
+};
+
+struct dial {
+    struct list node; /* host->dials */
+    struct work work;
+    struct timer timer;
+    p2p_host *host;
+    struct peer *peer;
+    struct attempt attempts[DIAL_ADDRS_MAX];
+    size_t attempt_count;
+    struct list streams; /* p2p_stream.wait */
+    struct list ops;     /* p2p_op.wait */
+    uint64_t next_start_us;
+    bool no_reuse_port, over;
+};
+
+/* ---- the outcome ---- */
+
+static const char *attempt_text(const struct attempt *a)
+{
+    if (!a->ended)
+        return a->started ? "no answer yet" : "not tried";
+    return a->error ? a->error : p2p_code_text(a->code);
+}
+
+/* Calls tell with the error that describes the dial as it stands. */
+static void with_error(struct dial *self, int code, const char *message,
+                       void (*tell)(void *user, const p2p_error *why), void *user)
+{
+    char text[DIAL_ADDRS_MAX][P2P_MULTIADDR_TEXT_MAX / 8];
+    p2p_attempt list[DIAL_ADDRS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < self->attempt_count; i++) {
+        struct attempt *a = &self->attempts[i];
+        p2p_multiaddr addr;
+        if (!a->started)
+            continue;
+        p2p__tcp_format(&a->addr, &addr);
+        (void)p2p_multiaddr_format(&addr, text[count], sizeof(text[count]));
+        list[count] = (p2p_attempt){.addr = text[count],
+                                    .error = attempt_text(a),
+                                    .code = a->ended ? a->code : P2P_ETIMEDOUT,
+                                    .sys_errno = a->sys_errno};
+        count++;
+    }
+    char sentence[512];
+    if (count == 1)
+        snprintf(sentence, sizeof(sentence), "%s: %s: %s", message, list[0].addr, list[0].error);
+    else
+        snprintf(sentence, sizeof(sentence), "%s", message);
+    const p2p_error why = {.size = sizeof(why),
+                           .code = code,
+                           .sys_errno = count ? list[0].sys_errno : 0,
+                           .message = sentence,
+                           .attempts = list,
+                           .attempt_count = count};
+    tell(user, &why);
+}
+
+static void tell_stream(void *user, const p2p_error *why)
+{
+    p2p__stream_end_error(user, why);
+}
+
+static void tell_op(void *user, const p2p_error *why)
+{
+    p2p__op_finish(user, why);
+}
+
+static void bury(struct work *work)
+{
+    struct dial *self = P2P__CONTAINER(work, struct dial, work);
+    for (size_t i = 0; i < self->attempt_count; i++)
+        p2p__free(self->attempts[i].error);
+    p2p__free(self);
+}
+
+static void finish(struct dial *self)
+{
+    if (self->over)
+        return;
+    self->over = true;
+    p2p_host *host = self->host;
+    list_remove(&self->node);
+    timer_set(&host->shard, &self->timer, HEAP_NEVER);
+    for (size_t i = 0; i < self->attempt_count; i++) {
+        struct conn_entry *entry = self->attempts[i].entry;
+        if (!entry)
+            continue;
+        entry->attempt = NULL;
+        self->attempts[i].entry = NULL;
+        if (!entry->opened)
+            p2p__conn_end(entry->conn, (struct ending){.code = P2P_ECANCELED});
+    }
+    self->peer->dial = NULL;
+    p2p__peer_release(host, self->peer);
+    p2p__work_bury(&host->shard, &self->work, bury);
+}
+
+static void fail(struct dial *self, int code, const char *message)
+{
+    for (struct list *node; (node = list_pop(&self->streams));)
+        with_error(self, code, message, tell_stream, P2P__CONTAINER(node, struct p2p_stream, wait));
+    for (struct list *node; (node = list_pop(&self->ops));)
+        with_error(self, code, message, tell_op, P2P__CONTAINER(node, p2p_op, wait));
+    finish(self);
+}
+
+static void succeed(struct dial *self, p2p_conn *conn)
+{
+    for (struct list *node; (node = list_pop(&self->streams));)
+        p2p__stream_attach(P2P__CONTAINER(node, struct p2p_stream, wait), conn);
+    for (struct list *node; (node = list_pop(&self->ops));)
+        p2p__op_finish(P2P__CONTAINER(node, p2p_op, wait), NULL);
+    finish(self);
+}
+
+/* The sentence and code of a dial whose every attempt failed: the most telling attempt's. */
+static void fail_all(struct dial *self)
+{
+    int code = P2P_ECONN;
+    for (size_t i = 0; i < self->attempt_count; i++) {
+        int got = self->attempts[i].code;
+        if (self->attempt_count == 1 || got == P2P_EPEERID ||
+            (code == P2P_ECONN && got != P2P_ETIMEDOUT))
+            code = got;
+    }
+    fail(self, code, "cannot connect");
+}
+
+/* ---- attempts ---- */
+
+static void attempt_failed(struct attempt *self, int code, int sys_errno, const char *error)
+{
+    self->ended = true;
+    self->entry = NULL;
+    self->code = code;
+    self->sys_errno = sys_errno;
+    self->error = p2p__strndup(error, strlen(error));
+}
+
+static int dial_link(struct dial *self, const struct io_addr *remote, struct link **link,
+                     int *sys_errno)
+{
+    p2p_host *host = self->host;
+    struct p2p_io *io = host->shard.io;
+    const struct io_addr *local = self->no_reuse_port ? NULL : p2p__listen_local_for(host, remote);
+    /* From the listening port, so that the address that others observe is one they can dial; where
+     * the system refuses that, from any. */
+    if (local && io->ops->dial(io, remote, local, IO_DIAL_REUSE_PORT, &host->shard.pool, link,
+                               sys_errno) == 0)
+        return 0;
+    return io->ops->dial(io, remote, NULL, 0, &host->shard.pool, link, sys_errno);
+}
+
+static void start(struct dial *self, struct attempt *attempt)
+{
+    p2p_host *host = self->host;
+    struct link *link = NULL;
+    int sys_errno = 0;
+    attempt->started = true;
+    if (host->limits.conns_out >= host->limits.conns_out_max) {
+        attempt_failed(attempt, P2P_ELIMIT, 0, "the limit conns_out is reached");
+        return;
+    }
+    int rc = dial_link(self, &attempt->addr, &link, &sys_errno);
+    if (rc < 0) {
+        attempt_failed(attempt, rc, sys_errno, sys_errno ? strerror(sys_errno) : p2p_code_text(rc));
+        return;
+    }
+    struct conn_entry *entry = NULL;
+    if (!p2p__host_add_conn(host, link, true, &self->peer->id, &entry)) {
+        attempt_failed(attempt, P2P_ENOMEM, 0, p2p_code_text(P2P_ENOMEM));
+        return;
+    }
+    link->remote = attempt->addr;
+    attempt->entry = entry;
+    entry->attempt = attempt;
+}
+
+/* Waiters whose time is up leave; the earliest deadline that is left, or HEAP_NEVER. */
+static uint64_t expire_waiters(struct dial *self)
+{
+    uint64_t now = self->host->shard.now_us, next = HEAP_NEVER;
+    static const char message[] = "connecting took too long";
+    struct list keep;
+    list_init(&keep);
+    for (struct list *node; (node = list_pop(&self->streams));) {
+        struct p2p_stream *stream = P2P__CONTAINER(node, struct p2p_stream, wait);
+        uint64_t at = stream->opening->deadline_us;
+        if (at <= now) {
+            with_error(self, P2P_ETIMEDOUT, message, tell_stream, stream);
+            continue;
+        }
+        next = at < next ? at : next;
+        list_append(&keep, node);
+    }
+    list_move(&keep, &self->streams);
+    list_init(&keep);
+    for (struct list *node; (node = list_pop(&self->ops));) {
+        p2p_op *op = P2P__CONTAINER(node, p2p_op, wait);
+        if (op->deadline_us <= now) {
+            with_error(self, P2P_ETIMEDOUT, message, tell_op, op);
+            continue;
+        }
+        next = op->deadline_us < next ? op->deadline_us : next;
+        list_append(&keep, node);
+    }
+    list_move(&keep, &self->ops);
+    return next;
+}
+
+static void dial_run(struct work *work)
+{
+    struct dial *self = P2P__CONTAINER(work, struct dial, work);
+    struct shard *shard = &self->host->shard;
+    if (self->over)
+        return;
+    uint64_t wake = expire_waiters(self);
+    if (list_empty(&self->streams) && list_empty(&self->ops)) {
+        finish(self); /* nobody waits any more */
+        return;
+    }
+    size_t under_way = 0, left = 0;
+    for (size_t i = 0; i < self->attempt_count; i++) {
+        struct attempt *a = &self->attempts[i];
+        if (!a->started && (under_way == 0 || shard->now_us >= self->next_start_us)) {
+            start(self, a);
+            self->next_start_us = shard->now_us + STAGGER_US;
+        }
+        under_way += a->started && !a->ended;
+        left += !a->started;
+    }
+    if (under_way == 0 && left == 0) {
+        fail_all(self);
+        return;
+    }
+    if (left && self->next_start_us < wake)
+        wake = self->next_start_us;
+    timer_set(shard, &self->timer, wake);
+}
+
+static void timer_fire(struct timer *timer)
+{
+    struct dial *self = P2P__CONTAINER(timer, struct dial, timer);
+    p2p__work_mark(&self->host->shard, &self->work);
+}
+
+void p2p__dial_opened(struct conn_entry *entry)
+{
+    struct dial *dial = entry->peer ? entry->peer->dial : NULL;
+    if (dial)
+        succeed(dial, entry->conn);
+}
+
+void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why)
+{
+    struct attempt *attempt = entry->attempt;
+    if (!attempt)
+        return;
+    struct dial *dial = attempt->dial;
+    entry->attempt = NULL;
+    attempt_failed(attempt, why->code, why->sys_errno,
+                   why->sys_errno && why->code == P2P_ECONN ? strerror(why->sys_errno)
+                                                            : why->message);
+    p2p__work_mark(&dial->host->shard, &dial->work);
+}
+
+/* ---- targets ---- */
+
+struct target {
+    p2p_peer_id peer;
+    struct io_addr addr;
+    bool has_addr;
+};
+
+static int parse_target(p2p_host *host, const char *text, struct target *out, char *why,
+                        size_t why_cap)
+{
+    *out = (struct target){0};
+    if (text[0] != '/') {
+        int rc = p2p_peer_id_parse(text, &out->peer);
+        if (rc < 0)
+            snprintf(why, why_cap, "\"%.100s\" is neither a multiaddr nor a peer id", text);
+        return rc;
+    }
+    p2p_multiaddr addr;
+    int rc = p2p_multiaddr_parse_why(text, &addr, why, why_cap);
+    if (rc < 0)
+        return rc;
+    rc = p2p__tcp_parse(&addr, host->shard.io, &out->addr, &out->peer);
+    if (rc < 0) {
+        snprintf(why, why_cap,
+                 rc == P2P_EADDR ? "no such zone in %.200s" : "no transport for %.200s is built in",
+                 text);
+    } else if (!out->peer.len) {
+        snprintf(why, why_cap, "the address %.200s must end in /p2p/PEERID", text);
+        rc = P2P_EADDR;
+    }
+    out->has_addr = true;
+    return rc;
+}
+
+static bool add_attempt(struct dial *self, const struct io_addr *addr)
+{
+    for (size_t i = 0; i < self->attempt_count; i++)
+        if (p2p__io_addr_equal(&self->attempts[i].addr, addr))
+            return true;
+    if (self->attempt_count == DIAL_ADDRS_MAX)
+        return false;
+    self->attempts[self->attempt_count++] = (struct attempt){.dial = self, .addr = *addr};
+    return true;
+}
+
+/* The dial to that peer, joined or started, with the address that the target names. */
+static int dial_get(p2p_host *host, const struct target *target, unsigned flags, struct dial **out,
+                    const char **why)
+{
+    struct peer *peer = p2p__peer_get(host, &target->peer);
+    if (!peer)
+        return P2P_ENOMEM;
+    struct dial *self = peer->dial;
+    if (!self) {
+        self = p2p__alloc(sizeof(*self));
+        if (!self) {
+            p2p__peer_release(host, peer);
+            return P2P_ENOMEM;
+        }
+        self->host = host;
+        self->peer = peer;
+        self->no_reuse_port = flags & P2P_DIAL_NO_REUSE_PORT;
+        self->timer.fire = timer_fire;
+        work_init(&self->work, dial_run);
+        list_init(&self->streams);
+        list_init(&self->ops);
+        list_append(&host->dials, &self->node);
+        peer->dial = self;
+    }
+    if (target->has_addr)
+        add_attempt(self, &target->addr);
+    for (struct known_addr *known = peer->addrs; known; known = known->next)
+        if (known->expires_us > io_now_us(host->shard.io))
+            add_attempt(self, &known->addr);
+    *out = self;
+    if (self->attempt_count == 0) {
+        *why = "no address of the peer is known";
+        finish(self);
+        return P2P_ENOADDR;
+    }
+    p2p__work_mark(&host->shard, &self->work);
+    return 0;
+}
+
+/* Either a connection that exists, or a dial, or an error. */
+static int reach(p2p_host *host, const char *text, const p2p_dial_opts *opts, p2p_conn **conn,
+                 struct dial **dial, char *why, size_t why_cap)
+{
+    struct target target;
+    const char *sentence = NULL;
+    unsigned flags = opts ? opts->flags : 0;
+    *conn = NULL;
+    *dial = NULL;
+    int rc = host->closing ? P2P_ECANCELED : parse_target(host, text, &target, why, why_cap);
+    if (rc < 0)
+        return rc;
+    if (p2p_peer_id_equal(&target.peer, p2p_host_peer(host))) {
+        snprintf(why, why_cap, "that is this host's own peer id");
+        return P2P_EDENIED;
+    }
+    struct peer *peer = p2p__peer_find(host, &target.peer);
+    if (peer && !(flags & P2P_DIAL_NEW_CONN))
+        *conn = p2p__peer_conn(peer);
+    if (*conn)
+        return 0;
+    rc = dial_get(host, &target, flags, dial, &sentence);
+    if (rc < 0 && sentence)
+        snprintf(why, why_cap, "%s", sentence);
+    return rc;
+}
+
+static uint64_t deadline(p2p_host *host, const p2p_dial_opts *opts)
+{
+    int timeout_ms = opts ? opts->timeout_ms : 0;
+    if (timeout_ms < 0)
+        return HEAP_NEVER;
+    uint64_t ms =
+        timeout_ms ? (uint64_t)timeout_ms : p2p__config_number(host->config, OPTION_DIAL_TIMEOUT);
+    return io_now_us(host->shard.io) + ms * 1000;
+}
+
+static p2p_error reach_error(int code, const char *why)
+{
+    return (p2p_error){
+        .size = sizeof(p2p_error), .code = code, .message = *why ? why : p2p_code_text(code)};
+}
+
+void p2p__dial_stream(p2p_host *host, const char *text, const p2p_dial_opts *opts,
+                      p2p_stream *stream)
+{
+    p2p_conn *conn;
+    struct dial *dial;
+    char why[400] = "";
+    int rc = reach(host, text, opts, &conn, &dial, why, sizeof(why));
+    stream->opening->deadline_us = deadline(host, opts);
+    if (rc < 0) {
+        p2p_error error = reach_error(rc, why);
+        p2p__stream_end_error(stream, &error);
+    } else if (conn) {
+        p2p__stream_attach(stream, conn);
+    } else {
+        list_append(&dial->streams, &stream->wait);
+    }
+}
+
+void p2p__dial_op(p2p_host *host, const char *text, const p2p_dial_opts *opts, p2p_op *op)
+{
+    p2p_conn *conn;
+    struct dial *dial;
+    char why[400] = "";
+    int rc = reach(host, text, opts, &conn, &dial, why, sizeof(why));
+    op->deadline_us = deadline(host, opts);
+    if (rc < 0) {
+        p2p_error error = reach_error(rc, why);
+        p2p__op_finish(op, &error);
+    } else if (conn) {
+        p2p__op_finish(op, NULL);
+    } else {
+        list_append(&dial->ops, &op->wait);
+    }
+}
+
+void p2p__dial_cancel_all(p2p_host *host)
+{
+    while (!list_empty(&host->dials))
+        fail(P2P__CONTAINER(host->dials.next, struct dial, node), P2P_ECANCELED,
+             "the host is closing");
+}
+
+/* ---- the public functions ---- */
+
+p2p_stream *p2p_host_open(p2p_host *host, const char *target, const char *const *protocols,
+                          size_t protocol_count, const p2p_dial_opts *opts,
+                          const p2p_stream_events *events, void *user)
+{
+    p2p_stream *stream = p2p__stream_new(&host->shard, protocols, protocol_count, events, user);
+    if (stream)
+        p2p__dial_stream(host, target, opts, stream);
+    return stream;
+}
+
+p2p_op *p2p_host_connect(p2p_host *host, const char *target, const p2p_dial_opts *opts,
+                         p2p_done_cb done, void *user)
+{
+    p2p_op *op = p2p__op_new(host, sizeof(*op), done, user);
+    if (op)
+        p2p__dial_op(host, target, opts, op);
+    return op;
+}
+
+int p2p_host_add_addr(p2p_host *host, const p2p_peer_id *id, const p2p_multiaddr *addr, int ttl_ms)
+{
+    struct io_addr at;
+    p2p_peer_id named;
+    int rc = p2p__tcp_parse(addr, host->shard.io, &at, &named);
+    if (rc < 0)
+        return rc;
+    if (named.len && !p2p_peer_id_equal(&named, id))
+        return P2P_EADDR;
+    if (!p2p__peer_find(host, id) && host->peer_map.count >= PEERS_MAX)
+        return P2P_ELIMIT;
+    struct peer *peer = p2p__peer_get(host, id);
+    if (!peer)
+        return P2P_ENOMEM;
+    rc = p2p__peer_add_addr(host, peer, &at, ttl_ms);
+    p2p__peer_release(host, peer);
+    return rc;
+}

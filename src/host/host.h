@@ -1,0 +1,211 @@
+/* The host: who we are, what we listen on, whom we know and are connected to. */
+#ifndef P2P_HOST_HOST_H
+#define P2P_HOST_HOST_H
+
+#include <p2p/p2p.h>
+
+#include "base/map.h"
+#include "conn/conn.h"
+#include "host/config.h"
+
+/* ---- for services (p2p_host_new is in services/services.c: a host and its services) ---- */
+
+/* As p2p_host_new, without services. */
+int p2p__host_new(const p2p_config *config, p2p_io *io, p2p_host **out, p2p_error **err);
+/* With the services in place: starts the I/O thread of a host that has one. */
+int p2p__host_start(p2p_host *self, p2p_error **err);
+/* Frees a host that has not been started, at once. */
+void p2p__host_discard(p2p_host *self);
+/* An option's value as text. */
+const char *p2p__host_option(const p2p_host *self, const char *name);
+
+/* A service's state, freed when all streams and connections are gone. P2P_EEXIST, P2P_ENOMEM. */
+int p2p__host_attach(p2p_host *self, const char *name, void *state, void (*free_fn)(void *state));
+void *p2p__host_attached(const p2p_host *self, const char *name); /* or NULL */
+
+/* Told in the tell phase, before the application. Lives until the host frees the service's state.
+ */
+struct host_observer {
+    struct list node;
+    void (*connected)(struct host_observer *, p2p_conn *);
+    void (*disconnected)(struct host_observer *, p2p_conn *, const p2p_error *why);
+    void (*changed)(struct host_observer *); /* addresses or protocols */
+};
+void p2p__host_observe(p2p_host *self, struct host_observer *observer);
+
+/* ---- peers.c: the address book, and what is connected ---- */
+
+enum {
+    PEERS_MAX = 1024, /* with known addresses or connections */
+    PEER_ADDRS_MAX = 64,
+    DIAL_ADDRS_MAX = 8, /* tried in one dial */
+    LISTENER_ADDRS_MAX = 32,
+    LIMIT_EVENTS_PER_S = 10,
+};
+
+struct known_addr {
+    struct known_addr *next;
+    struct io_addr addr;
+    uint64_t expires_us;
+};
+
+struct peer {
+    struct map_node node;
+    struct list all;
+    p2p_peer_id id;
+    struct known_addr *addrs;
+    size_t addr_count;
+    struct list conns; /* of conn_entry.of_peer */
+    struct peer_load load;
+    struct dial *dial; /* under way */
+};
+
+/* What the host keeps for a connection; p2p_conn.owner_data. */
+struct conn_entry {
+    struct list of_peer;
+    p2p_conn *conn;
+    struct peer *peer;       /* once admitted */
+    struct attempt *attempt; /* the dial it belongs to, until it ends */
+    struct ip_count *ip;     /* inbound: its address's counters */
+    bool half_open, opened;
+};
+
+struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id);
+/* Found or made; NULL: no memory, or PEERS_MAX. */
+struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id);
+/* Frees it if nothing needs it any more. */
+void p2p__peer_release(p2p_host *host, struct peer *peer);
+int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const struct io_addr *addr, int ttl_ms);
+/* An open connection, or NULL. */
+p2p_conn *p2p__peer_conn(const struct peer *peer);
+void p2p__peers_fini(p2p_host *host);
+
+/* ---- limits.c: who may come in ---- */
+
+struct ip_count {
+    struct map_node node;
+    uint8_t prefix[9]; /* family, then 4 bytes of IPv4 or the /64 of IPv6 */
+    uint32_t conns, half_open;
+};
+
+struct limits {
+    uint32_t conns_in_max, conns_out_max, conns_per_peer, conns_per_ip;
+    uint32_t half_open_max, half_open_per_ip;
+    bool limit_loopback;
+    uint32_t conns_in, conns_out, half_open;
+    struct map ips;
+};
+
+void p2p__limits_init(struct limits *self, const p2p_config *config);
+/* An inbound link: 0 with its counters in the entry, or P2P_ELIMIT with *limit. */
+int p2p__limits_enter(p2p_host *host, struct conn_entry *entry, const struct io_addr *remote,
+                      const char **limit);
+void p2p__limits_opened(p2p_host *host, struct conn_entry *entry);
+void p2p__limits_leave(p2p_host *host, struct conn_entry *entry);
+
+/* ---- conns.c ---- */
+
+extern const struct conn_owner p2p__host_owner;
+/* A connection over a link, entered into the host's books. NULL: no memory. */
+p2p_conn *p2p__host_add_conn(p2p_host *host, struct link *link, bool outbound,
+                             const p2p_peer_id *expected, struct conn_entry **entry);
+
+/* ---- listen.c ---- */
+
+struct listener {
+    struct list node;
+    struct work work;
+    struct timer timer;
+    p2p_host *host;
+    struct io_listener *io;
+    struct io_addr addrs[LISTENER_ADDRS_MAX]; /* a wildcard: one per interface */
+    size_t addr_count;
+    bool told;
+};
+
+/* The listening address to dial remote from, or NULL. */
+const struct io_addr *p2p__listen_local_for(const p2p_host *host, const struct io_addr *remote);
+void p2p__listen_close_all(p2p_host *host);
+
+/* ---- dial.c ---- */
+
+/* Puts the waiter (a stream, or an operation) on a connection to target, dialing if need be; it
+ * hears of every failure by its own way. */
+void p2p__dial_stream(p2p_host *host, const char *target, const p2p_dial_opts *opts,
+                      p2p_stream *stream);
+void p2p__dial_op(p2p_host *host, const char *target, const p2p_dial_opts *opts, p2p_op *op);
+/* A connection to the peer opened, or an attempt's connection ended. */
+void p2p__dial_opened(struct conn_entry *entry);
+void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why);
+void p2p__dial_cancel_all(p2p_host *host);
+
+/* ---- op.c ---- */
+
+struct p2p_op {
+    struct work work;
+    struct timer timer;
+    struct list wait, all;
+    p2p_host *host;
+    p2p_done_cb done;
+    void *user;
+    p2p_error *why;
+    uint64_t deadline_us;
+    bool finished;
+    /* What cancelling ends as well, or NULL. */
+    void (*on_cancel)(p2p_op *);
+};
+
+p2p_op *p2p__op_new(p2p_host *host, size_t size, p2p_done_cb done, void *user);
+/* done comes soon; why is copied. The first one stays. */
+void p2p__op_finish(p2p_op *self, const p2p_error *why);
+void p2p__op_cancel_all(p2p_host *host);
+
+/* ---- the whole ---- */
+
+struct close_cb {
+    struct close_cb *next;
+    p2p_done_cb done;
+    void *user;
+};
+
+struct attached {
+    struct attached *next;
+    const char *name;
+    void *state;
+    void (*free_fn)(void *);
+};
+
+struct p2p_host {
+    struct shard shard;
+    struct work work; /* events that are due */
+    struct protocols protocols;
+    p2p_config *config;
+    p2p_key *key;
+    const char *securities[4], *muxers[4];
+    const p2p_host_events *events;
+    void *events_user;
+    struct list conns;     /* p2p_conn.all, half-open ones too */
+    struct list listeners; /* listener.node */
+    struct list peers;     /* peer.all */
+    struct list dials;
+    struct list ops;     /* p2p_op.all */
+    struct list waiting; /* streams without a connection or dial are nobody's: none are here */
+    struct list observers;
+    struct map peer_map;
+    struct limits limits;
+    struct attached *attached;
+    struct close_cb *closers;
+    uint64_t next_conn_id;
+    uint64_t limit_window_us; /* of on_limit's rate */
+    uint32_t limit_events;
+    const char *limit_name, *limit_message; /* to be told */
+    bool own_io, closing, started;
+    bool changed; /* observers are to be told */
+};
+
+/* Makes a p2p_error of a code and a sentence, for the err parameters. */
+void p2p__host_error(p2p_error **err, int code, int sys_errno, const char *message);
+/* Addresses or protocols changed. */
+void p2p__host_changed(p2p_host *self);
+
+#endif

@@ -1,0 +1,112 @@
+/* Whom the host knows: addresses, connections, and what each peer uses of it. */
+#include "host/host.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static uint64_t hash_of(const p2p_host *host, const p2p_peer_id *id)
+{
+    return p2p__hash(&host->shard.hash_key, id->bytes, id->len);
+}
+
+struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id)
+{
+    struct map_node *node = p2p__map_first(&host->peer_map, hash_of(host, id));
+    for (; node; node = p2p__map_next(node)) {
+        struct peer *peer = P2P__CONTAINER(node, struct peer, node);
+        if (p2p_peer_id_equal(&peer->id, id))
+            return peer;
+    }
+    return NULL;
+}
+
+struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id)
+{
+    struct peer *peer = p2p__peer_find(host, id);
+    if (peer)
+        return peer;
+    peer = p2p__alloc(sizeof(*peer));
+    if (!peer)
+        return NULL;
+    peer->id = *id;
+    list_init(&peer->conns);
+    list_append(&host->peers, &peer->all);
+    p2p__map_put(&host->peer_map, &peer->node, hash_of(host, id));
+    return peer;
+}
+
+static void drop_expired(p2p_host *host, struct peer *peer)
+{
+    uint64_t now = io_now_us(host->shard.io);
+    struct known_addr **at = &peer->addrs;
+    while (*at) {
+        struct known_addr *known = *at;
+        if (known->expires_us > now) {
+            at = &known->next;
+            continue;
+        }
+        *at = known->next;
+        p2p__free(known);
+        peer->addr_count--;
+    }
+}
+
+static void peer_free(p2p_host *host, struct peer *peer)
+{
+    p2p__map_remove(&host->peer_map, &peer->node);
+    list_remove(&peer->all);
+    while (peer->addrs) {
+        struct known_addr *next = peer->addrs->next;
+        p2p__free(peer->addrs);
+        peer->addrs = next;
+    }
+    p2p__free(peer->load.by_slot);
+    p2p__free(peer);
+}
+
+void p2p__peer_release(p2p_host *host, struct peer *peer)
+{
+    drop_expired(host, peer);
+    if (list_empty(&peer->conns) && !peer->dial && !peer->addrs && peer->load.streams_in == 0)
+        peer_free(host, peer);
+}
+
+void p2p__peers_fini(p2p_host *host)
+{
+    while (!list_empty(&host->peers))
+        peer_free(host, P2P__CONTAINER(host->peers.next, struct peer, all));
+    p2p__map_fini(&host->peer_map);
+}
+
+int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const struct io_addr *addr, int ttl_ms)
+{
+    uint64_t expires =
+        ttl_ms < 0 ? HEAP_NEVER : io_now_us(host->shard.io) + (uint64_t)ttl_ms * 1000;
+    drop_expired(host, peer);
+    for (struct known_addr *known = peer->addrs; known; known = known->next) {
+        if (p2p__io_addr_equal(&known->addr, addr)) {
+            known->expires_us = expires > known->expires_us ? expires : known->expires_us;
+            return 0;
+        }
+    }
+    if (peer->addr_count == PEER_ADDRS_MAX)
+        return P2P_ELIMIT;
+    struct known_addr *known = p2p__alloc(sizeof(*known));
+    if (!known)
+        return P2P_ENOMEM;
+    *known = (struct known_addr){.next = peer->addrs, .addr = *addr, .expires_us = expires};
+    peer->addrs = known;
+    peer->addr_count++;
+    return 0;
+}
+
+p2p_conn *p2p__peer_conn(const struct peer *peer)
+{
+    for (struct list *node = peer->conns.next; node != &peer->conns; node = node->next) {
+        p2p_conn *conn = P2P__CONTAINER(node, struct conn_entry, of_peer)->conn;
+        if (conn->stage == CONN_OPEN && conn->opened_told && !conn->muxer->goaway_received)
+            return conn;
+    }
+    return NULL;
+}
