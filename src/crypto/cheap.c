@@ -11,7 +11,12 @@
 
 enum {
     LANES = 4,
-    FINAL_ROUNDS = 3,
+    BLOCK_LEN = 8 * LANES,
+    MEETING_ROUNDS = 3,
+    /* Where the lanes start, LANES apart. */
+    PURPOSE_HASH = 1,
+    PURPOSE_HMAC = PURPOSE_HASH + LANES,
+    PURPOSE_TAG = PURPOSE_HMAC + LANES,
 };
 
 /* There is nothing to keep; the table promises an object. */
@@ -19,12 +24,13 @@ struct p2p__aead {
     uint8_t unused;
 };
 
-/* Absorbs words into four lanes. Each step is a bijection of the lanes for a fixed word, and an
- * injection of the word for fixed lanes, so one changed word always changes the result. */
+/* Absorbs blocks of a word for each lane. The lanes do not wait for each other, so the CPU works on
+ * all four at once; they meet at the end. A step is a bijection of the lane for a fixed word and of
+ * the word for a fixed lane, and so is the end: one changed word always changes the lanes. */
 struct mix {
     uint64_t lane[LANES];
     uint64_t len;
-    uint8_t tail[8];
+    uint8_t tail[BLOCK_LEN];
     size_t tail_len;
 };
 
@@ -35,67 +41,99 @@ static uint64_t scramble(uint64_t x)
     return x ^ (x >> 32);
 }
 
+/* Little-endian on every machine, so that a simulation replays on every machine. */
 static uint64_t word_load(const uint8_t *in)
 {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++) {
-        word |= (uint64_t)in[i] << (8 * i);
-    }
+    uint64_t word;
+    memcpy(&word, in, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
     return word;
 }
 
 static void word_store(uint64_t word, uint8_t *out)
 {
-    for (int i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(word >> (8 * i));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    memcpy(out, &word, sizeof word);
+}
+
+/* Lets every bit of every lane reach every lane; a bijection. */
+static void lanes_meet(uint64_t lane[LANES])
+{
+    for (size_t step = 0; step < LANES * MEETING_ROUNDS; step++) {
+        lane[step % LANES] ^= scramble(lane[(step + LANES - 1) % LANES] + step);
+    }
+}
+
+static void mix_blocks(struct mix *mix, const uint8_t *in, size_t count)
+{
+    uint64_t lane[LANES];
+    memcpy(lane, mix->lane, sizeof lane);
+    for (; count > 0; count--, in += BLOCK_LEN) {
+        for (size_t i = 0; i < LANES; i++) {
+            uint64_t x = (lane[i] ^ word_load(in + 8 * i)) * UINT64_C(0x9e3779b97f4a7c15);
+            lane[i] = x ^ (x >> 32);
+        }
+    }
+    memcpy(mix->lane, lane, sizeof lane);
+}
+
+static void mix_init(struct mix *mix, uint64_t purpose)
+{
+    mix->len = 0;
+    mix->tail_len = 0;
+    for (size_t i = 0; i < LANES; i++) {
+        mix->lane[i] = scramble(purpose + i);
+    }
+}
+
+/* The same for any way to cut the input. */
+static void mix_bytes(struct mix *mix, const uint8_t *in, size_t len)
+{
+    mix->len += len;
+    if (mix->tail_len > 0) {
+        size_t take = BLOCK_LEN - mix->tail_len < len ? BLOCK_LEN - mix->tail_len : len;
+        if (take > 0) {
+            memcpy(mix->tail + mix->tail_len, in, take);
+            mix->tail_len += take;
+            in += take;
+            len -= take;
+        }
+        if (mix->tail_len == BLOCK_LEN) {
+            mix_blocks(mix, mix->tail, 1);
+            mix->tail_len = 0;
+        }
+    }
+    size_t whole = len / BLOCK_LEN;
+    if (whole > 0) {
+        mix_blocks(mix, in, whole);
+        in += whole * BLOCK_LEN;
+        len -= whole * BLOCK_LEN;
+    }
+    if (len > 0) {
+        memcpy(mix->tail + mix->tail_len, in, len);
+        mix->tail_len += len;
     }
 }
 
 static void mix_word(struct mix *mix, uint64_t word)
 {
-    uint64_t *lane = mix->lane;
-    uint64_t spin = (lane[0] ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    spin ^= spin >> 32;
-    lane[0] = lane[1] + spin;
-    lane[1] = lane[2] ^ (spin << 1 | spin >> 63);
-    lane[2] = lane[3] + word;
-    lane[3] = spin * UINT64_C(0xd6e8feb86659fd93);
-}
-
-static void mix_init(struct mix *mix, uint64_t purpose)
-{
-    *mix = (struct mix){.lane = {scramble(purpose), 1, 2, 3}};
-}
-
-static void mix_bytes(struct mix *mix, const uint8_t *in, size_t len)
-{
-    mix->len += len;
-    while (len > 0 && mix->tail_len > 0) {
-        mix->tail[mix->tail_len++] = *in++;
-        len--;
-        if (mix->tail_len == sizeof mix->tail) {
-            mix_word(mix, word_load(mix->tail));
-            mix->tail_len = 0;
-        }
-    }
-    for (; len >= 8; in += 8, len -= 8) {
-        mix_word(mix, word_load(in));
-    }
-    for (; len > 0; len--) {
-        mix->tail[mix->tail_len++] = *in++;
-    }
+    uint8_t bytes[8];
+    word_store(word, bytes);
+    mix_bytes(mix, bytes, sizeof bytes);
 }
 
 static void mix_end(struct mix *mix, uint8_t *out, size_t out_words)
 {
-    memset(mix->tail + mix->tail_len, 0, sizeof mix->tail - mix->tail_len);
-    mix_word(mix, word_load(mix->tail));
-    mix_word(mix, mix->len);
-    for (int round = 0; round < FINAL_ROUNDS * LANES; round++) {
-        mix_word(mix, scramble((uint64_t)round));
-    }
+    memset(mix->tail + mix->tail_len, 0, BLOCK_LEN - mix->tail_len);
+    mix_blocks(mix, mix->tail, 1);
+    mix->lane[0] ^= mix->len;
+    lanes_meet(mix->lane);
     for (size_t i = 0; i < out_words; i++) {
-        word_store(scramble(mix->lane[i]), out + 8 * i);
+        word_store(mix->lane[i], out + 8 * i);
     }
 }
 
@@ -103,7 +141,7 @@ static void cheap_sha256(const struct p2p__const_iov *in, size_t in_count,
                          uint8_t out[P2P__HASH_LEN])
 {
     struct mix mix;
-    mix_init(&mix, 1);
+    mix_init(&mix, PURPOSE_HASH);
     for (size_t i = 0; i < in_count; i++) {
         mix_bytes(&mix, in[i].base, in[i].len);
     }
@@ -114,7 +152,7 @@ static void cheap_hmac_sha256(const uint8_t *key, size_t key_len, const struct p
                               size_t in_count, uint8_t out[P2P__HASH_LEN])
 {
     struct mix mix;
-    mix_init(&mix, 2);
+    mix_init(&mix, PURPOSE_HMAC);
     mix_word(&mix, key_len);
     mix_bytes(&mix, key, key_len);
     for (size_t i = 0; i < in_count; i++) {
@@ -130,9 +168,7 @@ static void cheap_dh_public(const uint8_t secret[P2P__DH_LEN], uint8_t pub[P2P__
     for (size_t i = 0; i < LANES; i++) {
         lane[i] = word_load(secret + 8 * i) + 1;
     }
-    for (size_t step = 0; step < LANES * FINAL_ROUNDS; step++) {
-        lane[step % LANES] ^= scramble(lane[(step + LANES - 1) % LANES] + step);
-    }
+    lanes_meet(lane);
     for (size_t i = 0; i < LANES; i++) {
         word_store(lane[i], pub + 8 * i);
     }
@@ -197,7 +233,7 @@ static void tag_of(const uint8_t key[P2P__AEAD_KEY_LEN], uint64_t nonce, const u
                    uint8_t tag[P2P__AEAD_TAG_LEN])
 {
     struct mix mix;
-    mix_init(&mix, 3);
+    mix_init(&mix, PURPOSE_TAG);
     mix_bytes(&mix, key, P2P__AEAD_KEY_LEN);
     mix_word(&mix, nonce);
     mix_word(&mix, ad_len);

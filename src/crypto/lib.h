@@ -10,6 +10,7 @@ struct p2p__crypto_lib {
     EVP_MD *sha256; /* each NULL if the library does not offer it */
     EVP_MD *sha512;
     EVP_CIPHER *chacha20_poly1305;
+    EVP_PKEY *p256;               /* any key on the curve P-256: a pattern for others */
     secp256k1_context *secp256k1; /* NULL when out of memory */
 };
 

@@ -26,13 +26,29 @@ EVP_PKEY *p2p__pkey_private(int type, const uint8_t *der, size_t der_len)
     return key;
 }
 
-EVP_PKEY *p2p__pkey_public(const uint8_t *der, size_t der_len)
+EVP_PKEY *p2p__pkey_rsa(const uint8_t *der, size_t der_len)
 {
     const uint8_t *at = der;
     ERR_set_mark();
-    EVP_PKEY *key = der_len <= LONG_MAX ? d2i_PUBKEY(NULL, &at, (long)der_len) : NULL;
+    EVP_PKEY *key =
+        der_len <= LONG_MAX ? d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, (long)der_len) : NULL;
     ERR_pop_to_mark();
     if (key && at != der + der_len) {
+        EVP_PKEY_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+EVP_PKEY *p2p__pkey_p256(const uint8_t *point, size_t point_len)
+{
+    const EVP_PKEY *pattern = p2p__crypto_lib()->p256;
+    ERR_set_mark();
+    EVP_PKEY *key = pattern ? EVP_PKEY_new() : NULL;
+    bool ok = key && EVP_PKEY_copy_parameters(key, pattern) == 1 &&
+              EVP_PKEY_set1_encoded_public_key(key, point, point_len) == 1;
+    ERR_pop_to_mark();
+    if (!ok) {
         EVP_PKEY_free(key);
         return NULL;
     }

@@ -9,8 +9,10 @@
 
 /* From the type's own form: PKCS#1 or SEC1. NULL if malformed. type: EVP_PKEY_RSA, EVP_PKEY_EC. */
 EVP_PKEY *p2p__pkey_private(int type, const uint8_t *der, size_t der_len);
-/* From PKIX. */
-EVP_PKEY *p2p__pkey_public(const uint8_t *der, size_t der_len);
+/* The public key from PKCS#1, and from an uncompressed point of P-256, which is checked to be on
+ * the curve. Twenty times as fast as from PKIX, for which libcrypto tries all that it knows. */
+EVP_PKEY *p2p__pkey_rsa(const uint8_t *der, size_t der_len);
+EVP_PKEY *p2p__pkey_p256(const uint8_t *point, size_t point_len);
 
 /* Writes to P2P__SIG_MAX bytes. padding: RSA_PKCS1_PADDING, or 0 for none. */
 int p2p__pkey_sign(EVP_PKEY *key, int padding, const struct p2p__const_iov *msg, size_t msg_count,

@@ -75,7 +75,7 @@ static EVP_PKEY *public_parse(const uint8_t *pub, size_t pub_len)
     if (pub_len != PUBLIC_LEN || memcmp(pub, PUBLIC_HEAD, sizeof PUBLIC_HEAD) != 0) {
         return NULL;
     }
-    return p2p__pkey_public(pub, pub_len);
+    return p2p__pkey_p256(pub + PUBLIC_HEAD_LEN, POINT_LEN);
 }
 
 static int ecdsa_public_check(const uint8_t *pub, size_t pub_len)

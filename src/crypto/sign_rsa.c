@@ -39,7 +39,8 @@ static bool numbers_judge(struct p2p__der *in, struct p2p__der *n_whole, struct 
            e_bits <= EXPONENT_BITS_MAX && e_odd;
 }
 
-static int rsa_public_check(const uint8_t *pub, size_t pub_len)
+/* The PKCS#1 key in a PKIX one, if it is within the limits. */
+static bool public_parse(const uint8_t *pub, size_t pub_len, struct p2p__der *pkcs1)
 {
     struct p2p__der in = {pub, pub_len};
     struct p2p__der outer;
@@ -50,19 +51,24 @@ static int rsa_public_check(const uint8_t *pub, size_t pub_len)
     if (pub_len > P2P__PUBLIC_DATA_MAX || !p2p__der_next(&in, P2P__DER_SEQUENCE, &outer, NULL) ||
         in.left != 0 || outer.left < sizeof ALGORITHM ||
         memcmp(outer.at, ALGORITHM, sizeof ALGORITHM) != 0) {
-        return P2P_EKEY;
+        return false;
     }
     outer.at += sizeof ALGORITHM;
     outer.left -= sizeof ALGORITHM;
     if (!p2p__der_next(&outer, P2P__DER_BIT_STRING, &bits, NULL) || outer.left != 0 ||
         bits.left < 1 || bits.at[0] != 0) {
-        return P2P_EKEY;
+        return false;
     }
     bits.at++;
     bits.left--;
-    bool ok = p2p__der_next(&bits, P2P__DER_SEQUENCE, &numbers, NULL) && bits.left == 0 &&
-              numbers_judge(&numbers, &n, &e) && numbers.left == 0;
-    return ok ? P2P_OK : P2P_EKEY;
+    return p2p__der_next(&bits, P2P__DER_SEQUENCE, &numbers, pkcs1) && bits.left == 0 &&
+           numbers_judge(&numbers, &n, &e) && numbers.left == 0;
+}
+
+static int rsa_public_check(const uint8_t *pub, size_t pub_len)
+{
+    struct p2p__der pkcs1;
+    return public_parse(pub, pub_len, &pkcs1) ? P2P_OK : P2P_EKEY;
 }
 
 /* SEQUENCE { 0, the numbers } and nothing else; n and e are judged. */
@@ -126,12 +132,13 @@ static int rsa_sign(const uint8_t *priv, size_t priv_len, const struct p2p__cons
 static int rsa_verify(const uint8_t *pub, size_t pub_len, const struct p2p__const_iov *msg,
                       size_t msg_count, const uint8_t *sig, size_t sig_len)
 {
-    EVP_PKEY *key = NULL;
-    if (rsa_public_check(pub, pub_len) == P2P_OK) {
-        key = p2p__pkey_public(pub, pub_len);
-    }
-    if (!key) {
+    struct p2p__der pkcs1;
+    if (!public_parse(pub, pub_len, &pkcs1)) {
         return P2P_EKEY;
+    }
+    EVP_PKEY *key = p2p__pkey_rsa(pkcs1.at, pkcs1.left);
+    if (!key) {
+        return P2P_ENOMEM; /* nothing else is left to be wrong */
     }
     int code = p2p__pkey_verify(key, RSA_PKCS1_PADDING, msg, msg_count, sig, sig_len);
     EVP_PKEY_free(key);
