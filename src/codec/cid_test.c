@@ -68,6 +68,11 @@ static void test_version_1_in_several_bases(void **state)
     assert_string_equal(text, base32);
     assert_int_equal(p2p__cid_format(&cid, 'b', text, strlen(base32)), P2P_ETOOBIG);
     assert_int_equal(p2p__cid_format(&cid, '?', text, sizeof(text)), P2P_EINVAL);
+    uint8_t binary[36];
+    for (size_t cap = 0; cap < sizeof(binary); cap++)
+        assert_int_equal(p2p__cid_encode(&cid, binary, cap), P2P_ETOOBIG);
+    assert_int_equal(p2p__cid_encode(&cid, binary, sizeof(binary)), 36);
+    assert_memory_equal(binary, bytes, 36);
 }
 
 static void test_largest(void **state)

@@ -54,6 +54,8 @@ static void test_codes_agree_with_the_multicodec_table(void **state)
         if (!protocol)
             continue;
         seen++;
+        assert_int_equal(protocol->takes_rest, code == P2P_MA_UNIX);
+        assert_int_equal(protocol->kind == NULL, protocol->size == 0);
         const struct multicodec *codec = p2p__multicodec_by_code(code);
         assert_non_null(codec);
         assert_ptr_equal(p2p__multiaddr_protocol_by_name(protocol->name, strlen(protocol->name)),

@@ -45,7 +45,7 @@ static void quote(struct span span, char out[4 * QUOTE_MAX])
     }
     p2p__escape(span.at, shown, out, 4 * QUOTE_MAX - 3);
     if (shown < span.len)
-        strcat(out, "...");
+        memcpy(out + strlen(out), "...", 4);
 }
 
 /* Takes the text up to the next slash; `at` stands on a slash before and after, or at the end. */

@@ -52,6 +52,8 @@ static void test_P12_ill_formed(void **state)
         {"\xf0\x9f\x98", 3},
         {"\xc3(", 2},
         {"\xe2(\xa1", 3},
+        {"abc\xc3", 4},
+        {"abc\xe2\x82", 5},
         {"a\xff"
          "b",
          3},
