@@ -115,6 +115,7 @@ static void tell(struct p2p_conn *self)
         if (stream)
             p2p__stream_run(stream);
     }
+    self->lent = false;
 }
 
 static void bury(struct work *work)

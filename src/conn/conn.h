@@ -69,6 +69,7 @@ struct p2p_conn {
     bool initiator; /* of every handshake; who dialed is `outbound` */
     bool outbound, limited;
     bool opened_told, shut;
+    bool lent; /* streams may hold bytes that lie in the link's memory, until they are told */
     p2p_peer_id peer;
 };
 

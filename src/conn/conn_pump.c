@@ -43,13 +43,15 @@ static int open_record(struct p2p_conn *self)
     return rc < 0 ? rc : STEP_DONE;
 }
 
-/* True if the link brought bytes. */
+static bool fillable(const struct p2p_conn *self)
+{
+    return self->link->readable && !self->link->eof && !self->link->err;
+}
+
+/* True if the link brought bytes. What lies in its memory is gone then: nothing may be lent. */
 static bool fill(struct p2p_conn *self)
 {
-    struct link *link = self->link;
-    if (!link->readable || link->eof || link->err)
-        return false;
-    return link->ops->fill(link) > 0;
+    return fillable(self) && self->link->ops->fill(self->link) > 0;
 }
 
 static void fail_in(struct p2p_conn *self, int rc, const char *message)
@@ -78,14 +80,17 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
             discard(self);
             return false;
         }
+        size_t held = buf_len(&self->plain);
         int rc = self->muxer->ops->pump_in(self->muxer, &self->plain, self->shard->now_us);
+        self->lent |= buf_len(&self->plain) != held;
         if (rc == MUXER_TELL)
             return true;
         if (rc < 0) {
             fail_in(self, rc, self->muxer->error);
             continue;
         }
-        if (self->shard->pump_bytes >= end)
+        /* Joining the next record to owned bytes may move or free what streams were lent of them. */
+        if (self->shard->pump_bytes >= end || (self->lent && self->plain.cap))
             return true;
         rc = open_record(self);
         if (rc == STEP_DONE)
@@ -93,6 +98,14 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
         if (rc < 0) {
             fail_in(self, rc, "a record of the secure channel did not verify");
             continue;
+        }
+        if (fillable(self)) {
+            if (self->lent)
+                return true;
+            if (p2p__buf_settle(&self->plain, &self->shard->pool) < 0) {
+                fail_in(self, P2P_ENOMEM, NULL);
+                continue;
+            }
         }
         if (fill(self))
             continue;
