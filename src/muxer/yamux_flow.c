@@ -52,6 +52,7 @@ void p2p__yamux_window_init(struct yamux_stream *s, uint64_t now_us)
     s->credit_us = now_us;
     /* The spec's way to a larger first window: credit with the SYN or the ACK. */
     grow(s, s->base.muxer->config.stream_window - YAMUX_INITIAL_WINDOW);
+    s->credit_due = s->owed > 0;
 }
 
 void p2p__yamux_window_fini(struct yamux_stream *s)

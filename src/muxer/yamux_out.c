@@ -174,7 +174,7 @@ static bool write_window(struct yamux_stream *s, struct writer *w, uint64_t now_
     if (!s->announce && !s->credit_due)
         return true;
     uint32_t flags = !s->announce ? 0 : outbound ? YAMUX_SYN : YAMUX_ACK;
-    uint32_t credit = s->base.flags & MUXER_EOF ? 0 : s->owed;
+    uint32_t credit = s->credit_due ? s->owed : 0;
     if (!write_header(w, YAMUX_WINDOW, flags, (uint32_t)s->base.id, credit))
         return false;
     s->recv_left += credit;
