@@ -40,6 +40,23 @@ static void test_handshake(void **state)
     }
 }
 
+/* The first half of the randomness is the static secret, the second the ephemeral one. */
+static void test_both_halves_of_the_randomness(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t frame[64], expected[32];
+    assert_int_equal(step(f, &f->dialer), STEP_WANT_INPUT);
+    assert_int_equal(drain(f, &f->dialer, frame, sizeof frame), 34);
+    f->env.crypto->dh_public(f->dialer.config.random + 32, expected);
+    assert_memory_equal(frame + 2, expected, 32);
+    end_reset(f, &f->dialer);
+    shake_hands(f);
+    const struct noise_handshake *listener = f->listener.handshake;
+    assert_memory_equal(listener->xx.remote_eph, expected, 32);
+    f->env.crypto->dh_public(f->dialer.config.random, expected);
+    assert_memory_equal(listener->xx.remote_static, expected, 32);
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -372,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_handshake),
         TEST_CHEAP(test_handshake),
+        TEST(test_both_halves_of_the_randomness),
         TEST(test_table),
         TEST(test_fini_wipes),
         TEST(test_N18_coalesced_and_split_everywhere),

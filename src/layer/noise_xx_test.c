@@ -270,6 +270,26 @@ static void test_weak_ephemeral_key(void **state)
     weak_key(&p2p__crypto_cheap);
 }
 
+static void test_shorter_than_its_keys(void **state)
+{
+    (void)state;
+    struct layer_env env = env_new(&p2p__crypto_real);
+    struct noise_xx xx;
+    uint8_t message[96] = {1};
+    const uint8_t *payload;
+    size_t payload_len;
+    init(&xx, &env, false, &vectors[1]);
+    assert_int_equal(p2p__noise_xx_read(&xx, &env, message, 31, &payload, &payload_len),
+                     P2P_EHANDSHAKE);
+    assert_int_equal(xx.messages, 0);
+    init(&xx, &env, true, &vectors[1]);
+    assert_int_equal(p2p__noise_xx_write(&xx, &env, message, 0, message), 0);
+    assert_int_equal(p2p__noise_xx_read(&xx, &env, message, 95, &payload, &payload_len),
+                     P2P_EHANDSHAKE);
+    assert_int_equal(xx.messages, 1);
+    env.crypto->aead_free(env.aead);
+}
+
 static void test_fini_wipes(void **state)
 {
     (void)state;
@@ -290,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_N22_counter_ends_before_reuse),
         cmocka_unit_test(test_nothing_opens_after_a_forgery),
         cmocka_unit_test(test_weak_ephemeral_key),
+        cmocka_unit_test(test_shorter_than_its_keys),
         cmocka_unit_test(test_fini_wipes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
