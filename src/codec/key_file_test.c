@@ -257,6 +257,13 @@ static void test_V04_kubo_config_that_contradicts_itself_or_is_damaged(void **st
             assert_int_equal(read_text(text), P2P_EKEY);
         }
     }
+    (void)snprintf(text, sizeof text, "{\"Identity\":{\"PrivKey\":\"%s\",\"PrivKey\":\"%s\"}}",
+                   key64, key64);
+    assert_int_equal(read_text(text), P2P_EKEY);
+    (void)snprintf(text, sizeof text,
+                   "{\"Identity\":{\"PrivKey\":\"%s\"},\"Identity\":{\"PrivKey\":\"%s\"}}", key64,
+                   key64);
+    assert_int_equal(read_text(text), P2P_EKEY);
     /* Depth: both sides of the limit, which the outer object is part of. */
     for (int depth = 1; depth < 100; depth++) {
         size_t at =

@@ -40,8 +40,8 @@ int p2p_peer_id_parse_n(const char *text, size_t text_len, p2p_peer_id *out)
     }
     uint8_t bytes[P2P__CID_MAX];
     struct cid cid;
-    if (p2p__cid_parse(text, text_len, bytes, &cid) < 0 || cid.version != 1 ||
-        cid.codec != P2P__CODEC_LIBP2P_KEY) {
+    /* Version 0 is always dag-pb. */
+    if (p2p__cid_parse(text, text_len, bytes, &cid) < 0 || cid.codec != P2P__CODEC_LIBP2P_KEY) {
         return P2P_EPEER;
     }
     uint8_t hash[P2P_PEER_ID_MAX];

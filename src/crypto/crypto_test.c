@@ -245,6 +245,12 @@ static void test_open_notices_every_flipped_bit(void **state)
         }
         assert_int_equal(c->open(aead, key, nonce, ad, AD - 1, sealed, sizeof sealed, out),
                          P2P_EHANDSHAKE);
+        /* A byte that moves from the associated data to the text. */
+        uint8_t moved[1 + sizeof sealed], moved_out[1 + LEN];
+        moved[0] = ad[AD - 1];
+        memcpy(moved + 1, sealed, sizeof sealed);
+        assert_int_equal(c->open(aead, key, nonce, ad, AD - 1, moved, sizeof moved, moved_out),
+                         P2P_EHANDSHAKE);
         /* A context that refused something still opens what is good. */
         assert_int_equal(c->open(aead, key, nonce, ad, AD, sealed, sizeof sealed, out), P2P_OK);
         assert_memory_equal(out, text, LEN);
