@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <p2p/mem.h>
+
 static void test_echo(void **state)
 {
     (void)state;
@@ -124,6 +126,26 @@ static void test_borrow_and_settle(void **state)
     buf_consume(in, IO_HEADROOM + 101);
     assert_int_equal(p2p__buf_settle(in, &w.pool), 0);
     assert_int_equal(w.pool.used_bytes, 0);
+    pair_close(&w, &p);
+    world_close(&w);
+}
+
+/* A closed borrower has returned the scratch. */
+static void test_borrower_closed(void **state)
+{
+    (void)state;
+    struct world w;
+    struct pair p;
+    world_open(&w);
+    pair_open(&w, &p, localhost(0));
+    send_text(p.a, "x");
+    send_text(p.b, "y");
+    RUN_UNTIL(&w, p.a->readable && p.b->readable);
+    assert_int_equal(p.b->ops->fill(p.b), 1);
+    link_drop(p.b, false);
+    p.b = NULL;
+    assert_quiet(&w); /* its memory is gone */
+    assert_int_equal(p.a->ops->fill(p.a), 1);
     pair_close(&w, &p);
     world_close(&w);
 }
@@ -259,6 +281,12 @@ static void test_backpressure(void **state)
         buf_consume(&p.b->in, buf_len(&p.b->in));
         p.a->ops->flush(p.a);
     }
+    while (p.b->readable || !p.a->writable) {
+        uv_run(&w.loop, UV_RUN_NOWAIT);
+        p.b->ops->fill(p.b);
+        buf_consume(&p.b->in, buf_len(&p.b->in));
+    }
+    assert_quiet(&w); /* being writable is not reported for ever either */
     pair_close(&w, &p);
     world_close(&w);
 }
@@ -279,7 +307,9 @@ static void test_half_close(void **state)
     assert_true(p.b->eof);
     assert_false(p.b->readable);
     assert_int_equal(p.b->err, 0);
+    unsigned wakes = w.link_wakes;
     assert_quiet(&w); /* an end is reported once */
+    assert_int_equal(w.link_wakes, wakes);
     send_text(p.b, "still");
     expect_text(&w, p.a, "still");
     p.b->ops->shutdown(p.b);
@@ -370,13 +400,24 @@ static void test_O03_write_after_reset(void **state)
     pair_open(&w, &p, localhost(0));
     link_drop(p.a, true);
     p.a = NULL;
-    for (int i = 0; i < 3; i++)
-        send_text(p.b, "x");
-    p.b->ops->flush(p.b);
+    send_text(p.b, "x");
     assert_int_equal(p.b->err, P2P_ECONN);
-    assert_true(p.b->sys_errno == EPIPE || p.b->sys_errno == ECONNRESET);
+    assert_int_equal(p.b->sys_errno, ECONNRESET);
     assert_false(p.b->writable);
+    send_text(p.b, "x"); /* is kept */
+    p.b->ops->flush(p.b);
+    assert_int_equal(outq_len(&p.b->out), 2);
     assert_quiet(&w);
+    pair_close(&w, &p);
+
+    pair_open(&w, &p, localhost(0));
+    p.a->ops->shutdown(p.a); /* an end, then a reset: this is what brings the signal */
+    RUN_UNTIL(&w, p.b->readable);
+    link_drop(p.a, true);
+    p.a = NULL;
+    send_text(p.b, "x");
+    assert_int_equal(p.b->err, P2P_ECONN);
+    assert_int_equal(p.b->sys_errno, EPIPE);
     pair_close(&w, &p);
     world_close(&w);
 }
@@ -788,6 +829,97 @@ static void test_close_within_wake(void **state)
     world_close(&w);
 }
 
+/* The n-th allocation fails, for every n. */
+
+static int allocations_left = -1;
+
+static void *scarce_realloc(void *old, size_t size)
+{
+    if (allocations_left == 0)
+        return NULL;
+    if (allocations_left > 0)
+        allocations_left--;
+    return realloc(old, size);
+}
+
+static void *scarce_malloc(size_t size)
+{
+    return scarce_realloc(NULL, size);
+}
+
+static void serve_one(struct world *w, struct io_listener *listener, struct link *a)
+{
+    struct link *b = NULL;
+    int sys_errno;
+    RUN_UNTIL(w, listener->acceptable && a->connected);
+    if (w->io->ops->accept(listener, &w->pool, &b, &sys_errno) != 0) {
+        assert_int_equal(sys_errno, ENOMEM);
+        assert_quiet(w);
+        w->io->ops->resume(listener);
+        return;
+    }
+    adopt(w, b);
+    for (int i = 0; i < 2 && !b->err; i++) { /* the second read joins what was left and settled */
+        uint8_t bytes[100] = {0};
+        struct iov iov = {bytes, sizeof(bytes)};
+        if (link_send(a, &iov, 1) == 0)
+            RUN_UNTIL(w, b->readable);
+        if (b->ops->fill(b) == 0)
+            assert_int_equal(b->err, P2P_ENOMEM);
+        p2p__buf_settle(&b->in, &w->pool);
+    }
+    assert_quiet(w);
+    link_drop(b, false);
+}
+
+static void out_of_memory_flow(struct world *w)
+{
+    struct io_listener *listener = NULL;
+    struct link *a = NULL;
+    int sys_errno;
+    struct io_addr at = localhost(0);
+    if (w->io->ops->listen(w->io, &at, &listener, &sys_errno) != 0) {
+        assert_int_equal(sys_errno, ENOMEM);
+        return;
+    }
+    listener->owner = w;
+    listener->wake = on_listener_wake;
+    if (try_dial(w, listener->local, NULL, 0, &a, &sys_errno) == 0) {
+        serve_one(w, listener, adopt(w, a));
+        link_drop(a, false);
+    } else {
+        assert_int_equal(sys_errno, ENOMEM);
+    }
+    w->io->ops->unlisten(listener);
+}
+
+static void test_X07_out_of_memory(void **state)
+{
+    (void)state;
+    const p2p_mem scarce = {scarce_malloc, scarce_realloc, free};
+    p2p_mem_set(&scarce);
+    for (int n = 0; n < 20; n++) {
+        struct world w;
+        allocations_left = -1;
+        world_open(&w);
+        allocations_left = n;
+        out_of_memory_flow(&w);
+        if (n < 3)
+            assert_int_equal(allocations_left, 0);
+        world_close(&w);
+    }
+    assert_true(allocations_left > 0);
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    allocations_left = 0;
+    assert_null(p2p_io_uv(&loop));
+    assert_null(p2p_io_poll());
+    allocations_left = 1; /* the private loop, but not the io */
+    assert_null(p2p_io_poll());
+    p2p_mem_set(NULL);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void test_addr_helpers(void **state)
 {
     (void)state;
@@ -828,6 +960,7 @@ int main(void)
         cmocka_unit_test(test_ipv6_echo),
         cmocka_unit_test(test_fill_never_exceeds_room),
         cmocka_unit_test(test_borrow_and_settle),
+        cmocka_unit_test(test_borrower_closed),
         cmocka_unit_test(test_fill_twice_without_settling),
         cmocka_unit_test(test_bulk_in_pieces),
         cmocka_unit_test(test_write_many_iovs),
@@ -850,6 +983,7 @@ int main(void)
         cmocka_unit_test(test_accept_none),
         cmocka_unit_test(test_X01_out_of_descriptors),
         cmocka_unit_test(test_close_within_wake),
+        cmocka_unit_test(test_X07_out_of_memory),
         cmocka_unit_test(test_addr_helpers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
