@@ -1,5 +1,5 @@
-/* A world for tests: hosts on real loopback sockets, or in the simulator, behind the same few calls,
- * so that every protocol test runs in both. Include after tests/test.h. */
+/* A world for tests: hosts on real loopback sockets, or in the simulator, behind the same few
+ * calls, so that every protocol test runs in both. Include after tests/test.h. */
 #ifndef P2P_TESTS_WORLD_H
 #define P2P_TESTS_WORLD_H
 
@@ -74,7 +74,8 @@ static inline p2p_host *world_host(struct world *self, const char *const *option
     p2p_key *key = world_key(self->seed, i);
     assert_int_equal(p2p_config_set_key(config, key), 0);
     p2p_key_free(key);
-    self->io[i] = self->kind == WORLD_UV ? p2p_io_uv(&self->loop) : p2p_sim_host(self->sim, NULL, 0);
+    self->io[i] =
+        self->kind == WORLD_UV ? p2p_io_uv(&self->loop) : p2p_sim_host(self->sim, NULL, 0);
     assert_non_null(self->io[i]);
     if (self->kind == WORLD_UV)
         snprintf(ip, sizeof(ip), "127.0.0.1");

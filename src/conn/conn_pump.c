@@ -89,7 +89,8 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
             fail_in(self, rc, self->muxer->error);
             continue;
         }
-        /* Joining the next record to owned bytes may move or free what streams were lent of them. */
+        /* Joining the next record to owned bytes may move or free what streams were lent of them.
+         */
         if (self->shard->pump_bytes >= end || (self->lent && self->plain.cap))
             return true;
         rc = open_record(self);

@@ -253,6 +253,18 @@ static void agreed(struct p2p_stream *self, const struct multistream_choice *cho
     opening_free(self);
 }
 
+/* A dialer that proposed one protocol may have sent its first bytes right behind the proposal.
+ * After "na" they are no proposal; a reset would overtake the "na" that says what went wrong. */
+static void refuse(struct p2p_stream *self)
+{
+    struct muxer_stream *mux = self->mux;
+    buf_consume(&mux->in, buf_len(&mux->in));
+    mux->muxer->ops->close_write(mux);
+    mux->muxer->ops->stop(mux);
+    self->flags |= STREAM_CLOSED | STREAM_CLOSE_WRITE;
+    opening_free(self);
+}
+
 static void negotiate(struct p2p_stream *self)
 {
     struct opening *opening = self->opening;
@@ -274,6 +286,8 @@ static void negotiate(struct p2p_stream *self)
     conn_mark(self->conn);
     if (rc == STEP_DONE) {
         agreed(self, &choice);
+    } else if (rc < 0 && !(self->flags & STREAM_OUTBOUND) && opening->select.failed) {
+        refuse(self);
     } else if (rc < 0) {
         const char *message = rc == P2P_ENOPROTO ? "the remote supports none of the protocols"
                                                  : "the protocol negotiation of a stream failed";
@@ -309,7 +323,7 @@ static void tell_open(struct p2p_stream *self)
     self->flags |= STREAM_OPEN_TOLD;
     if (self->flags & STREAM_OUTBOUND && !(self->flags & STREAM_CLOSED))
         timer_set(self->shard, &self->timer, HEAP_NEVER); /* it was the dial's deadline */
-    if (self->events->on_open && !(self->flags & STREAM_CLOSED))
+    if (!(self->flags & STREAM_CLOSED) && self->events->on_open)
         self->events->on_open(self, self->user);
 }
 
