@@ -1,16 +1,10 @@
 /* One end of a connection: what is under way to it arrives, is read, and is acknowledged. */
 #include "io/sim/sim.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-static struct sim_end *end_of(struct link *link)
-{
-    return P2P__CONTAINER(link, struct sim_end, link);
-}
 
 static uint64_t now_us(const struct sim_end *self)
 {
@@ -63,7 +57,7 @@ uint64_t p2p__sim_arrival(struct sim_end *self, uint32_t len)
 
 /* Arrival */
 
-static void append_piece(struct sim_end *self, struct sim_piece *piece, uint64_t at_us)
+void p2p__sim_append(struct sim_end *self, struct sim_piece *piece, uint64_t at_us)
 {
     piece->at_us = self->last && self->last->at_us > at_us ? self->last->at_us : at_us;
     piece->next = NULL;
@@ -78,7 +72,7 @@ static void append_piece(struct sim_end *self, struct sim_piece *piece, uint64_t
     p2p__sim_end_arm(self);
 }
 
-static struct sim_piece *piece_new(enum sim_piece_kind kind, uint32_t len)
+struct sim_piece *p2p__sim_piece_new(enum sim_piece_kind kind, uint32_t len)
 {
     struct sim_piece *piece = p2p__realloc(NULL, sizeof(*piece) + len);
     if (piece)
@@ -86,7 +80,7 @@ static struct sim_piece *piece_new(enum sim_piece_kind kind, uint32_t len)
     return piece;
 }
 
-static void pop_first(struct sim_end *self)
+void p2p__sim_pop_first(struct sim_end *self)
 {
     struct sim_piece *piece = self->first;
     self->first = piece->next;
@@ -129,9 +123,9 @@ static void drop_coming(struct sim_end *self, uint64_t after_us)
 
 void p2p__sim_send_control(struct sim_end *to, enum sim_piece_kind kind, uint64_t at_us)
 {
-    struct sim_piece *piece = piece_new(kind, 0);
+    struct sim_piece *piece = p2p__sim_piece_new(kind, 0);
     if (piece)
-        append_piece(to, piece, at_us);
+        p2p__sim_append(to, piece, at_us);
     else
         p2p__sim_end_break(to, P2P_ENOMEM, ENOMEM);
 }
@@ -166,21 +160,52 @@ void p2p__sim_end_break(struct sim_end *self, int code, int sys_errno)
     p2p__sim_end_arm(self);
 }
 
-/* Everything was sent again as often as TCP does. */
+/* How long TCP waits before it sends the first of what is coming again. */
+static uint64_t patience_us(const struct sim_end *self, unsigned retries)
+{
+    bool handshake = self->state == SIM_SYN_MET || self->state == SIM_SYN_RCVD;
+    uint64_t least_us = handshake ? SIM_SYN_RTO_US : SIM_RTO_MIN_US;
+    uint64_t rto_us = self->path->latency_us * 4;
+    rto_us = (rto_us > least_us ? rto_us : least_us) << retries;
+    return rto_us < SIM_RTO_MAX_US ? rto_us : SIM_RTO_MAX_US;
+}
+
+static unsigned retries_max(const struct sim_end *self)
+{
+    bool handshake = self->state == SIM_SYN_MET || self->state == SIM_SYN_RCVD;
+    return handshake ? SIM_SYN_RETRIES : SIM_RETRIES;
+}
+
+/* self's packets were sent often enough, and its end is broken by that. What the other end still
+ * has under way to self is dropped with it, but its patience lasts as long as it would have. */
+static void sender_gives_up(struct sim_end *self)
+{
+    struct sim_end *other = self->peer;
+    uint64_t at_us = self->coming ? self->coming->at_us : 0;
+    for (unsigned i = self->retries; at_us && i <= retries_max(self); i++)
+        at_us += patience_us(self, i);
+    p2p__sim_end_break(self, P2P_ECONN, ETIMEDOUT);
+    if (at_us)
+        p2p__sim_send_control(other, SIM_GIVE_UP, at_us);
+}
+
+/* Everything was sent again as often as TCP does. False: the end itself is gone. */
 static bool give_up(struct sim_end *self)
 {
     struct sim_end *sender = self->peer;
+    bool answer = self->state == SIM_SYN_MET || self->coming->kind == SIM_RST;
     drop_coming(self, 0);
+    if (self->state == SIM_SYN_RCVD) {
+        p2p__sim_end_free(self);
+        return false;
+    }
     if (sender && sender->state == SIM_SYN_RCVD)
         p2p__sim_end_free(sender);
-    else if (sender && self->state != SIM_SYN_RCVD)
-        p2p__sim_end_break(sender, P2P_ECONN, ETIMEDOUT);
-    if (self->state == SIM_SYN_MET)
+    else if (sender)
+        sender_gives_up(sender);
+    if (answer) /* to what self had sent */
         p2p__sim_end_break(self, P2P_ECONN, ETIMEDOUT);
-    if (self->state != SIM_SYN_RCVD)
-        return true;
-    p2p__sim_end_free(self);
-    return false;
+    return true;
 }
 
 /* The first of what is coming was lost, or a wall stood in its way: TCP sends it again. With more
@@ -188,20 +213,14 @@ static bool give_up(struct sim_end *self)
  * its timer does. False: the end itself is gone. */
 static bool retransmit(struct sim_end *self, bool fast)
 {
-    bool handshake = self->state == SIM_SYN_MET || self->state == SIM_SYN_RCVD;
-    uint64_t latency_us = self->path->latency_us;
-    uint64_t rto_us = latency_us * 4 > SIM_RTO_MIN_US ? latency_us * 4 : SIM_RTO_MIN_US;
-    if (handshake)
-        rto_us = SIM_SYN_RTO_US;
-    rto_us <<= self->retries;
-    if (rto_us > SIM_RTO_MAX_US)
-        rto_us = SIM_RTO_MAX_US;
+    if (self->retries > retries_max(self))
+        return give_up(self);
+    uint64_t wait_us = patience_us(self, self->retries);
     if (fast && self->coming->next && self->retries == 0)
-        rto_us = latency_us * 2;
-    self->coming->at_us = now_us(self) + rto_us;
-    if (self->retries++ < (handshake ? SIM_SYN_RETRIES : SIM_RETRIES) + 1)
-        return true;
-    return give_up(self);
+        wait_us = self->path->latency_us * 2;
+    self->coming->at_us = now_us(self) + wait_us;
+    self->retries++;
+    return true;
 }
 
 /* False: the end itself is gone. */
@@ -209,15 +228,15 @@ static bool control_arrives(struct sim_end *self, enum sim_piece_kind kind)
 {
     switch (kind) {
     case SIM_SYNACK:
-        pop_first(self);
+        p2p__sim_pop_first(self);
         p2p__sim_synack_arrives(self);
         break;
     case SIM_ACK:
-        pop_first(self);
+        p2p__sim_pop_first(self);
         p2p__sim_ack_arrives(self);
         break;
     case SIM_REFUSED:
-        pop_first(self);
+        p2p__sim_pop_first(self);
         p2p__sim_end_break(self, P2P_ECONN, ECONNREFUSED);
         break;
     case SIM_RST:
@@ -240,7 +259,7 @@ static bool control_arrives(struct sim_end *self, enum sim_piece_kind kind)
     return true;
 }
 
-static uint32_t random_len(struct sim_end *self, uint32_t most)
+uint32_t p2p__sim_random_len(struct sim_end *self, uint32_t most)
 {
     struct sim_rng *net = &self->host->sim->net;
     uint32_t len = 1 + (uint32_t)sim_rng_below(net, (uint64_t)1 << sim_rng_below(net, 12));
@@ -253,7 +272,7 @@ static void data_arrives(struct sim_end *self, struct sim_piece *piece)
     if (self->path->segments == P2P_SIM_BYTE)
         n = 1;
     else if (self->path->segments == P2P_SIM_RANDOM)
-        n = random_len(self, n);
+        n = p2p__sim_random_len(self, n);
     n = p2p__sim_cut_allows(self, n);
     p2p__sim_hash_add(self->host->sim, n);
     p2p__sim_hash_bytes(self->host->sim, piece->bytes + piece->arrived, n);
@@ -309,7 +328,7 @@ static void take_acks(struct sim_end *self)
 
 /* The peer read n bytes: self, which wrote them, learns of it one latency later. While little is
  * under way nobody could tell, so that links with little to say keep no list. */
-static void acknowledge(struct sim_end *self, uint32_t n)
+void p2p__sim_acknowledge(struct sim_end *self, uint32_t n)
 {
     if (self->unacked > self->path->flight_bytes / 8 && !self->acks)
         self->acks = p2p__alloc(sizeof(*self->acks));
@@ -342,7 +361,7 @@ static uint64_t backlog(const struct sim_end *self)
     return (self->wire_free_ns - now_ns) * self->path->rate / 1000000000;
 }
 
-static size_t window(struct sim_end *self)
+size_t p2p__sim_window(struct sim_end *self)
 {
     if (self->acks && !p2p__sim_is_blocked(self))
         take_acks(self);
@@ -440,220 +459,3 @@ void p2p__sim_end_fire(struct sim_end *self)
     }
     p2p__sim_end_arm(self);
 }
-
-/* The operations of a link */
-
-static size_t fail(struct sim_end *self, int code, int sys_errno)
-{
-    self->link.err = code;
-    self->link.sys_errno = sys_errno;
-    return 0;
-}
-
-static bool at_fin(const struct sim_end *self)
-{
-    return self->first && self->first != self->coming && self->first->kind == SIM_FIN;
-}
-
-/* Nothing is left to read but perhaps the end. */
-static size_t fill_end(struct sim_end *self)
-{
-    self->link.readable = false;
-    if (at_fin(self)) {
-        pop_first(self);
-        self->link.eof = true;
-    } else if (self->broken) {
-        fail(self, self->broken, self->sys_errno);
-    }
-    return 0;
-}
-
-static void copy_out(struct sim_end *self, uint8_t *to, size_t n)
-{
-    self->unread -= (uint32_t)n;
-    while (n > 0) {
-        struct sim_piece *piece = self->first;
-        size_t here = piece->arrived - piece->read;
-        here = here < n ? here : n;
-        memcpy(to, piece->bytes + piece->read, here);
-        piece->read += (uint32_t)here;
-        to += here;
-        n -= here;
-        if (piece->read == piece->len)
-            pop_first(self);
-    }
-}
-
-static size_t readable_len(struct sim_end *self)
-{
-    size_t room = buf_room(&self->link.in);
-    size_t n = self->unread < room ? self->unread : room;
-    n = n < IO_FILL_MAX ? n : IO_FILL_MAX;
-    if (n && self->path->segments == P2P_SIM_BYTE)
-        n = 1;
-    else if (n && self->path->segments == P2P_SIM_RANDOM)
-        n = random_len(self, (uint32_t)n);
-    return n;
-}
-
-/* As on a socket: few leftovers move before the new bytes, which are borrowed; more are joined by
- * them in owned memory. */
-static int put_in(struct sim_end *self, size_t n)
-{
-    struct p2p_sim *sim = self->host->sim;
-    struct link *link = &self->link;
-    if (buf_len(&link->in) > IO_HEADROOM) {
-        uint8_t *to = p2p__buf_reserve(&link->in, link->pool, n);
-        if (!to)
-            return P2P_ENOMEM;
-        copy_out(self, to, n);
-        p2p__buf_commit(&link->in, n);
-        return 0;
-    }
-    /* One connection is pumped at a time, and settled before the next. */
-    const struct link *by = sim->borrower;
-    assert(!by || by == link || buf_len(&by->in) == 0 || !buf_borrowed(&by->in));
-    if (p2p__buf_settle(&link->in, link->pool) < 0)
-        return P2P_ENOMEM;
-    uint8_t *base = sim->scratch + IO_HEADROOM;
-    copy_out(self, base, n);
-    sim->borrower = link;
-    return p2p__buf_join(&link->in, link->pool, base, n, IO_HEADROOM);
-}
-
-static size_t fill(struct link *link)
-{
-    struct sim_end *self = end_of(link);
-    if (!link->connected)
-        return 0;
-    if (self->unread == 0)
-        return fill_end(self);
-    size_t n = readable_len(self);
-    if (n == 0)
-        return 0; /* there is no room: it stays readable */
-    n = p2p__sim_slow_allows(self, n);
-    if (n == 0) {
-        link->readable = false;
-        p2p__sim_end_arm(self);
-        return 0;
-    }
-    if (put_in(self, n) < 0)
-        return fail(self, P2P_ENOMEM, ENOMEM);
-    p2p__sim_slow_count(self, n);
-    link->readable = self->unread > 0 || self->broken || at_fin(self);
-    if (self->peer)
-        acknowledge(self->peer, (uint32_t)n);
-    return n;
-}
-
-/* What arrives at a closed socket is answered by a reset; a vanished machine answers nothing. */
-static void write_to_nobody(struct sim_end *self)
-{
-    if (self->coming && self->last->kind >= SIM_RST)
-        return;
-    uint64_t back_us = p2p__sim_arrival(self, 0) + self->path->latency_us;
-    if (p2p__sim_far_host(self))
-        p2p__sim_send_control(self, SIM_RST, back_us);
-    else
-        p2p__sim_send_control(self, SIM_GIVE_UP, now_us(self) + SIM_GIVE_UP_US);
-}
-
-/* n bytes of iov, from its start. False: out of memory. */
-static bool send_bytes(struct sim_end *self, const struct iov *iov, size_t n)
-{
-    size_t skip = 0;
-    while (n > 0) {
-        uint32_t len = n < SIM_PIECE_MAX ? (uint32_t)n : SIM_PIECE_MAX;
-        struct sim_piece *piece = piece_new(SIM_DATA, len);
-        if (!piece)
-            return false;
-        for (uint32_t have = 0; have < len;) {
-            size_t here = iov->len - skip < len - have ? iov->len - skip : len - have;
-            if (here)
-                memcpy(piece->bytes + have, iov->base + skip, here);
-            have += (uint32_t)here;
-            skip += here;
-            if (skip == iov->len) {
-                iov++;
-                skip = 0;
-            }
-        }
-        self->unacked += len;
-        append_piece(self->peer, piece, p2p__sim_arrival(self, len));
-        n -= len;
-    }
-    return true;
-}
-
-static size_t transmit(struct sim_end *self, const struct iov *iov, size_t iov_count)
-{
-    struct link *link = &self->link;
-    assert(!self->fin_sent);
-    if (self->broken)
-        return fail(self, self->broken, self->sys_errno);
-    if (!link->connected)
-        return 0;
-    size_t total = 0;
-    for (size_t i = 0; i < iov_count; i++)
-        total += iov[i].len;
-    size_t n = window(self);
-    n = n < total ? n : total;
-    if (n < total)
-        link->writable = false;
-    if (!self->peer) {
-        if (n)
-            write_to_nobody(self);
-        self->unacked += (uint32_t)n;
-    } else if (!send_bytes(self, iov, n)) {
-        return fail(self, P2P_ENOMEM, ENOMEM);
-    }
-    if (n < total)
-        p2p__sim_end_arm(self);
-    return n;
-}
-
-static size_t write_iov(struct link *link, const struct iov *iov, size_t iov_count)
-{
-    assert(outq_len(&link->out) == 0);
-    return transmit(end_of(link), iov, iov_count);
-}
-
-static void flush(struct link *link)
-{
-    while (outq_len(&link->out) && link->writable && !link->err) {
-        struct iov iov[16];
-        size_t total;
-        size_t count = p2p__outq_iov(&link->out, iov, 16, SIZE_MAX, &total);
-        outq_consume(&link->out, link->pool, transmit(end_of(link), iov, count));
-    }
-}
-
-static void shutdown_link(struct link *link)
-{
-    struct sim_end *self = end_of(link);
-    assert(outq_len(&link->out) == 0);
-    if (self->fin_sent || self->broken || !link->connected)
-        return;
-    self->fin_sent = true;
-    link->writable = false;
-    if (self->peer)
-        p2p__sim_send_control(self->peer, SIM_FIN, p2p__sim_arrival(self, 0));
-}
-
-static void close_link(struct link *link, bool abort)
-{
-    struct sim_end *self = end_of(link);
-    if (self->peer && (abort || !link->connected))
-        p2p__sim_send_reset(self->peer);
-    else if (self->peer)
-        shutdown_link(link);
-    p2p__sim_end_free(self);
-}
-
-const struct link_ops p2p__sim_link_ops = {
-    .fill = fill,
-    .write = write_iov,
-    .flush = flush,
-    .shutdown = shutdown_link,
-    .close = close_link,
-};

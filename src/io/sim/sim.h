@@ -1,5 +1,6 @@
 /* What the files of the simulator share. sim.c runs events, host.c is the machine behind a p2p_io,
- * tcp.c makes connections, pipe.c moves their bytes, fault.c breaks them. */
+ * tcp.c makes connections, pipe.c moves their bytes, link.c is what their owners see, fault.c
+ * breaks them. */
 #ifndef P2P_IO_SIM_SIM_H
 #define P2P_IO_SIM_SIM_H
 
@@ -227,8 +228,21 @@ void p2p__sim_ack_arrives(struct sim_end *self);
 /* Off every list, with all that it holds; its peer forgets it. */
 void p2p__sim_end_free(struct sim_end *self);
 
-/* pipe.c */
+/* link.c */
 extern const struct link_ops p2p__sim_link_ops;
+
+/* pipe.c */
+/* Room for len bytes, not sent yet; NULL: out of memory. */
+struct sim_piece *p2p__sim_piece_new(enum sim_piece_kind kind, uint32_t len);
+/* Sends it to this end, behind what is under way: it arrives at at_us or later. */
+void p2p__sim_append(struct sim_end *self, struct sim_piece *piece, uint64_t at_us);
+void p2p__sim_pop_first(struct sim_end *self);
+/* 1..most, short ones more often than not. */
+uint32_t p2p__sim_random_len(struct sim_end *self, uint32_t most);
+/* How many bytes this end may write now. */
+size_t p2p__sim_window(struct sim_end *self);
+/* The other end read n bytes that this one wrote. */
+void p2p__sim_acknowledge(struct sim_end *self, uint32_t n);
 void p2p__sim_end_fire(struct sim_end *self);
 /* Tells the owner, if it has one. */
 void p2p__sim_end_wake(struct sim_end *self);
