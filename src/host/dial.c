@@ -18,6 +18,7 @@ struct attempt {
     struct io_addr addr;
     struct conn_entry *entry; /* while under way */
     bool started, ended;
+    bool shared_port, fresh_port; /* dialed from the listening port; must not be */
     int code, sys_errno;
     char *error;
 };
@@ -161,16 +162,18 @@ static void attempt_failed(struct attempt *self, int code, int sys_errno, const 
     self->error = p2p__strndup(error, strlen(error));
 }
 
-static int dial_link(struct dial *self, const struct io_addr *remote, struct link **link,
-                     int *sys_errno)
+static int dial_link(struct dial *self, struct attempt *attempt, struct link **link, int *sys_errno)
 {
     p2p_host *host = self->host;
     struct p2p_io *io = host->shard.io;
-    const struct io_addr *local = self->no_reuse_port ? NULL : p2p__listen_local_for(host, remote);
+    const struct io_addr *remote = &attempt->addr;
+    bool any_port = self->no_reuse_port || attempt->fresh_port;
+    const struct io_addr *local = any_port ? NULL : p2p__listen_local_for(host, remote);
     /* From the listening port, so that the address that others observe is one they can dial; where
      * the system refuses that, from any. */
-    if (local && io->ops->dial(io, remote, local, IO_DIAL_REUSE_PORT, &host->shard.pool, link,
-                               sys_errno) == 0)
+    attempt->shared_port = local && io->ops->dial(io, remote, local, IO_DIAL_REUSE_PORT,
+                                                  &host->shard.pool, link, sys_errno) == 0;
+    if (attempt->shared_port)
         return 0;
     return io->ops->dial(io, remote, NULL, 0, &host->shard.pool, link, sys_errno);
 }
@@ -185,7 +188,7 @@ static void start(struct dial *self, struct attempt *attempt)
         attempt_failed(attempt, P2P_ELIMIT, 0, "the limit conns_out is reached");
         return;
     }
-    int rc = dial_link(self, &attempt->addr, &link, &sys_errno);
+    int rc = dial_link(self, attempt, &link, &sys_errno);
     if (rc < 0) {
         attempt_failed(attempt, rc, sys_errno, sys_errno ? strerror(sys_errno) : p2p_code_text(rc));
         return;
@@ -282,10 +285,19 @@ void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why)
         return;
     struct dial *dial = attempt->dial;
     entry->attempt = NULL;
+    p2p__work_mark(&dial->host->shard, &dial->work);
+    /* When both sides dial at once from their listening ports, TCP makes one connection of it with
+     * an initiator at each end, whose handshakes cannot meet. A fresh port cannot collide. */
+    if (attempt->shared_port && !attempt->fresh_port &&
+        (why->code == P2P_EHANDSHAKE || why->code == P2P_EPROTO)) {
+        attempt->fresh_port = true;
+        attempt->started = false;
+        attempt->entry = NULL;
+        return;
+    }
     attempt_failed(attempt, why->code, why->sys_errno,
                    why->sys_errno && why->code == P2P_ECONN ? strerror(why->sys_errno)
                                                             : why->message);
-    p2p__work_mark(&dial->host->shard, &dial->work);
 }
 
 /* ---- targets ---- */
