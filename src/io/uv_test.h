@@ -6,6 +6,8 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <p2p/uv.h>
 
@@ -188,6 +190,72 @@ static inline void expect_text(struct world *w, struct link *link, const char *t
     }
     assert_memory_equal(buf_data(&link->in), text, strlen(text));
     buf_consume(&link->in, strlen(text));
+}
+
+static inline void mark(struct world *w)
+{
+    w->io->ops->mark(w->io);
+}
+
+static inline void on_count(uv_poll_t *poll, int status, int events)
+{
+    (void)events;
+    char byte;
+    int *fd = poll->data;
+    assert_int_equal(status, 0);
+    assert_int_equal(read(fd[0], &byte, 1), 1);
+    fd[2]++;
+}
+
+static inline int try_dial(struct world *w, struct io_addr to, const struct io_addr *from,
+                           unsigned flags, struct link **out, int *sys_errno)
+{
+    *out = NULL;
+    return w->io->ops->dial(w->io, &to, from, flags, &w->pool, out, sys_errno);
+}
+
+static inline int try_listen(struct world *w, struct io_addr at, int *sys_errno)
+{
+    struct io_listener *listener = NULL;
+    int code = w->io->ops->listen(w->io, &at, &listener, sys_errno);
+    if (code == 0)
+        w->io->ops->unlisten(listener);
+    return code;
+}
+
+static inline void detach_and_free(struct world *w)
+{
+    struct p2p_io *io = w->io;
+    w->io = NULL;
+    io->ops->detach(io);
+    p2p_io_free(io);
+}
+
+static inline void detach_and_free_by(void *user)
+{
+    detach_and_free(user);
+}
+
+static inline void count_call(void *user)
+{
+    ++*(int *)user;
+}
+
+static inline uint16_t free_port(struct world *w)
+{
+    struct io_listener *listener = listen_at(w, localhost(0));
+    uint16_t port = listener->local.port;
+    w->io->ops->unlisten(listener);
+    return port;
+}
+
+static inline void limit_descriptors(struct rlimit *before)
+{
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
+    int next = dup(0);
+    close(next);
+    struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = before->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 }
 
 #endif
