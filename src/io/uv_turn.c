@@ -137,8 +137,9 @@ void p2p__uv_wake_at(struct p2p_io *base, uint64_t at_us)
     }
     if (at_us - now_us < FINE_US && fine_start(self, at_us))
         return;
-    /* Relative to the loop's own idea of now, which may be stale; rounded up, for a timer that
-     * fires early would have to be set again; and never zero, see io in DESIGN.md. */
+    /* Relative to the loop's own idea of now, which may be stale. Rounded up, for a timer that
+     * fires early would have to be set again. Never zero: set again and again within its own round,
+     * such a timer keeps libuv from polling. */
     uint64_t at_ms = at_us / 1000 + 1, loop_ms = uv_now(self->loop);
     uv_timer_start(&self->timer, on_timer, at_ms > loop_ms ? at_ms - loop_ms : 1, 0);
 }
