@@ -122,7 +122,8 @@ static inline bool world_until(struct world *self, bool (*done)(void *), void *u
     uv_timer_t timer;
     uv_timer_init(&self->loop, &timer);
     timer.data = &late;
-    uv_timer_start(&timer, world_tick, (uint64_t)limit_ms, 0);
+    /* Repeating, because a timer that fires at the start of uv_run lets its poll sleep. */
+    uv_timer_start(&timer, world_tick, (uint64_t)limit_ms, 10);
     bool ok = done(user);
     while (!ok && !late) {
         uv_run(&self->loop, UV_RUN_ONCE);

@@ -43,9 +43,10 @@ static int open_record(struct p2p_conn *self)
     return rc < 0 ? rc : STEP_DONE;
 }
 
+/* Also after the link broke: what came before, a goodbye perhaps, may still be there. */
 static bool fillable(const struct p2p_conn *self)
 {
-    return self->link->readable && !self->link->eof && !self->link->err;
+    return self->link->readable && !self->link->eof;
 }
 
 /* True if the link brought bytes. What lies in its memory is gone then: nothing may be lent. */

@@ -341,8 +341,7 @@ void p2p__conn_upgrade(struct p2p_conn *self)
         }
         if (rc > 0)
             continue;
-        if (link->connected && link->readable && !link->eof && !link->err &&
-            link->ops->fill(link) > 0)
+        if (link->connected && link->readable && !link->eof && link->ops->fill(link) > 0)
             continue;
         if (link->err || link->eof)
             upgrade_link_ended(self);
