@@ -47,8 +47,8 @@ static void cut_at(uint64_t n, enum p2p_sim_direction direction, enum p2p_sim_cu
     bool forth = direction == P2P_SIM_TO_LISTENER;
     struct link *writer = forth ? p.from : p.to, *reader = forth ? p.to : p.from;
     uint8_t bytes[CUT_BYTES];
-    for (uint8_t i = 0; i < CUT_BYTES; i++)
-        bytes[i] = i;
+    for (int i = 0; i < CUT_BYTES; i++)
+        bytes[i] = (uint8_t)i;
     link_write(writer, bytes, 15);
     link_write(writer, bytes + 15, CUT_BYTES - 15);
     link_write(reader, "back", 4); /* on the wire before the cut */
