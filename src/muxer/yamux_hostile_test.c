@@ -141,6 +141,22 @@ static void test_Y08_in_flight_bytes_after_our_reset_are_free(void **state)
     raw_fini(&t);
 }
 
+/* Nor does a remote that was refused know it at once. */
+static void test_Y08_in_flight_bytes_of_refused_streams_are_free(void **state)
+{
+    (void)state;
+    struct side t;
+    struct muxer_config config = side_config(false);
+    config.streams_in_max = 0;
+    assert_int_equal(side_init(&t, &p2p__muxer_yamux, config), 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(raw_data(&t, YAMUX_SYN, 1 + 2 * i, 0, YAMUX_INITIAL_WINDOW), 0);
+        expect_frame(&t, YAMUX_WINDOW, YAMUX_RST, 1 + 2 * i, 0);
+    }
+    assert_int_equal(raw_yamux(&t)->drain_left, YAMUX_DRAIN_MAX);
+    raw_fini(&t);
+}
+
 static void test_Y09_parity_and_zero(void **state)
 {
     (void)state;
@@ -354,10 +370,18 @@ static void test_Y17_rapid_reset(void **state)
         t.now_us += 4999;
         assert_int_equal(open_and_reset(&t, 1000, together), P2P_ELIMIT);
         raw_fini(&t);
-        /* 200 a second are borne for ever, 5,000 us apart or a second's worth at a time. */
+        /* A quiet hour earns one burst, not an hour's worth. */
+        raw_init(&t);
+        t.now_us += 3600000000;
+        for (uint32_t i = 0; i < YAMUX_RESETS_BURST; i++)
+            assert_int_equal(open_and_reset(&t, i, together), 0);
+        assert_int_equal(open_and_reset(&t, 1000, together), P2P_ELIMIT);
+        raw_fini(&t);
+        /* 200 a second are borne for ever, 5,000 us apart on average or a second's worth at a time.
+         */
         raw_init(&t);
         for (uint32_t i = 0; i < 20000; i++) {
-            t.now_us += i < 10000 ? 5000 : i % 200 == 0 ? 1000000 : 0;
+            t.now_us += i < 10000 ? (i % 2 ? 2500 : 7500) : i % 200 == 0 ? 1000000 : 0;
             assert_int_equal(open_and_reset(&t, i, together), 0);
             side_send(&t, SIDE_OUT);
             t.wire_len = 0;
@@ -503,6 +527,25 @@ static void test_Y24_keepalive_unanswered(void **state)
     raw_fini(&t);
 }
 
+/* Bytes that complete no frame are no sign of life, however often they are looked at. */
+static void test_Y24_half_a_header_is_no_answer(void **state)
+{
+    (void)state;
+    struct side t;
+    struct muxer_config config = side_config(true);
+    config.keepalive_ms = 30000;
+    config.keepalive_timeout_ms = 10000;
+    assert_int_equal(side_init(&t, &p2p__muxer_yamux, config), 0);
+    t.now_us += 30000000;
+    assert_int_equal(t.muxer->ops->timeout(t.muxer, t.now_us), 0);
+    for (int i = 0; i < 10; i++) {
+        t.now_us += 1000000;
+        assert_int_equal(side_feed(&t, (const uint8_t[]){0}, 1), 0);
+    }
+    assert_int_equal(t.muxer->ops->timeout(t.muxer, t.now_us), P2P_ETIMEDOUT);
+    raw_fini(&t);
+}
+
 static void test_Y27_each_stream_ends_once(void **state)
 {
     (void)state;
@@ -542,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_Y06_send_window_never_wraps),
         cmocka_unit_test(test_Y08_frames_for_streams_that_never_were),
         cmocka_unit_test(test_Y08_in_flight_bytes_after_our_reset_are_free),
+        cmocka_unit_test(test_Y08_in_flight_bytes_of_refused_streams_are_free),
         cmocka_unit_test(test_Y09_parity_and_zero),
         cmocka_unit_test(test_Y10_an_id_in_use),
         cmocka_unit_test(test_Y12_streams_beyond_the_limit),
@@ -558,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_Y22_flags_in_every_mixture),
         cmocka_unit_test(test_Y22_rst_then_data_and_ack_for_nobody),
         cmocka_unit_test(test_Y24_keepalive_unanswered),
+        cmocka_unit_test(test_Y24_half_a_header_is_no_answer),
         cmocka_unit_test(test_Y27_each_stream_ends_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,12 @@ static void test_small_frames_are_one_piece_and_large_ones_are_not_copied(void *
     t.muxer->ops->sent(t.muxer);
     assert_true(s->flags & MUXER_WRITABLE);
     assert_int_equal(outq_len(&s->out), 0);
+    /* What is lent stays until it is sent, though a copied rest follows in the same pump. */
+    side_write(&t, s, YAMUX_BODY_ALONE + 100);
+    t.muxer->ops->pump_out(t.muxer, iov, 8, SIDE_OUT, t.now_us, &bytes);
+    assert_int_equal(bytes, YAMUX_BODY_ALONE + 100 + 2 * YAMUX_HEADER);
+    assert_int_equal(s->out.unacked, YAMUX_BODY_ALONE + 100);
+    t.muxer->ops->sent(t.muxer);
     raw_fini(&t);
 }
 
@@ -259,6 +265,26 @@ static void test_goaway_comes_after_what_is_due_unless_it_is_an_error(void **sta
         expect_silence(&t);
         raw_fini(&t);
     }
+}
+
+static void test_goaway_waits_for_the_last_due_byte_and_is_said_once(void **state)
+{
+    (void)state;
+    struct side t;
+    struct raw_frame f, last = {0};
+    raw_init(&t);
+    for (int i = 0; i < 5; i++)
+        side_write(&t, open_stream(&t), 1500);
+    t.muxer->ops->goaway(t.muxer, 0);
+    /* Three frames, and room that would do for a go-away. */
+    assert_int_equal(side_send(&t, 5000), 3 * (1500 + 2 * YAMUX_HEADER));
+    for (size_t sum = 0; raw_next(&t, &f); sum += f.length, last = f)
+        assert_true(f.type != YAMUX_GOAWAY || sum == 5 * 1500);
+    assert_int_equal(last.type, YAMUX_GOAWAY);
+    raw_send(&t, YAMUX_PING, YAMUX_SYN, 7, 1);
+    assert_int_equal(t.code, P2P_EPROTO);
+    expect_silence(&t);
+    raw_fini(&t);
 }
 
 /* --- the ACK backlog */
@@ -479,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_pumps_of_every_size),
         cmocka_unit_test(test_replies_come_before_bulk),
         cmocka_unit_test(test_goaway_comes_after_what_is_due_unless_it_is_an_error),
+        cmocka_unit_test(test_goaway_waits_for_the_last_due_byte_and_is_said_once),
         cmocka_unit_test(test_ack_backlog),
         cmocka_unit_test(test_ids_run_out),
         cmocka_unit_test(test_credit_at_half_the_window),

@@ -104,6 +104,7 @@ static void test_reset_reaches_the_remote_once(void **state)
         pair_run(&p.a, &p.b);
         struct muxer_stream *r = side_find(&p.b, s->id);
         assert_true(side_write(&p.b, r, 5000));
+        muxer_make_ready(s);
         ops->reset(s, 7);
         ops->reset(s, 8);
         assert_true(list_empty(&s->ready));
