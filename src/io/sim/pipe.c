@@ -59,7 +59,7 @@ uint64_t p2p__sim_arrival(struct sim_end *self, uint32_t len)
 
 void p2p__sim_append(struct sim_end *self, struct sim_piece *piece, uint64_t at_us)
 {
-    piece->at_us = self->last && self->last->at_us > at_us ? self->last->at_us : at_us;
+    piece->at_us = at_us;
     piece->next = NULL;
     if (self->last)
         self->last->next = piece;

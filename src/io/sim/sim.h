@@ -234,7 +234,7 @@ extern const struct link_ops p2p__sim_link_ops;
 /* pipe.c */
 /* Room for len bytes, not sent yet; NULL: out of memory. */
 struct sim_piece *p2p__sim_piece_new(enum sim_piece_kind kind, uint32_t len);
-/* Sends it to this end, behind what is under way: it arrives at at_us or later. */
+/* Sends it to this end: it arrives at at_us, or right behind what is under way before it. */
 void p2p__sim_append(struct sim_end *self, struct sim_piece *piece, uint64_t at_us);
 void p2p__sim_pop_first(struct sim_end *self);
 /* 1..most, short ones more often than not. */

@@ -429,9 +429,14 @@ static void test_sockets_run_out_and_accepting_resumes(void **state)
     assert_false(p.b.listener->acceptable);
     assert_int_equal(ops->dial(p.b.io, &p.a.addr, NULL, 0, &p.b.pool, &out, &sys_errno),
                      P2P_ELIMIT);
+    int wakes = p.b.listener_wakes;
+    struct link *third = machine_dial(&p.a, &p.b);
+    p2p_sim_run(p.sim, 100000);
+    assert_true(third->connected && !p.b.listener->acceptable); /* it sleeps */
+    assert_int_equal(p.b.listener_wakes, wakes);
+    link_close(third, true);
     link_close(p.to, false);
     p.to = NULL;
-    int wakes = p.b.listener_wakes;
     ops->resume(p.b.listener);
     assert_int_equal(p.b.listener_wakes, wakes + 1);
     p.to = machine_accept(&p.b);

@@ -85,6 +85,25 @@ static void test_rate_spaces_the_bytes(void **state)
     pair_fini(&p);
 }
 
+static void test_fractions_of_a_microsecond_count(void **state)
+{
+    (void)state;
+    p2p_sim_path_options path = path_of(1000);
+    path.rate = 3000000; /* a byte takes a third of a microsecond */
+    struct pair p;
+    pair_init(&p, 1, &path);
+    pair_connect(&p);
+    for (int i = 0; i < 4; i++)
+        link_write(p.from, "x", 1);
+    p2p_sim_run(p.sim, 1000);
+    assert_int_equal(link_drain(p.to), 0);
+    p2p_sim_run(p.sim, 1);
+    assert_int_equal(link_drain(p.to), 3);
+    p2p_sim_run(p.sim, 1);
+    assert_int_equal(link_drain(p.to), 1);
+    pair_fini(&p);
+}
+
 static void test_jitter_delays_and_keeps_order(void **state)
 {
     (void)state;
@@ -365,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_bytes_take_a_latency_to_the_microsecond),
         cmocka_unit_test(test_leftovers_up_to_the_headroom_are_moved),
         cmocka_unit_test(test_rate_spaces_the_bytes),
+        cmocka_unit_test(test_fractions_of_a_microsecond_count),
         cmocka_unit_test(test_jitter_delays_and_keeps_order),
         cmocka_unit_test(test_loss_becomes_delay),
         cmocka_unit_test(test_flight_bounds_the_writer_until_the_reader_reads),
