@@ -6,7 +6,7 @@
 
 #include <p2p/mem.h>
 
-#include "io/sim/sim_test.h"
+#include "tests/sim_links.h"
 
 static const uint8_t zeros[1 << 16];
 

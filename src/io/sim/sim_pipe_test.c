@@ -1,7 +1,7 @@
 /* Bytes on their way in a world where nothing breaks: times, windows, segments, replay. */
 #include "tests/test.h"
 
-#include "io/sim/sim_test.h"
+#include "tests/sim_links.h"
 
 static p2p_sim_path_options path_of(uint64_t latency_us)
 {

@@ -6,7 +6,7 @@
 
 #include <p2p/mem.h>
 
-#include "io/sim/sim_test.h"
+#include "tests/sim_links.h"
 
 enum {
     DIALS = 3,           /* by each machine */

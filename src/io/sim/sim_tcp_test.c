@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "io/sim/sim_test.h"
+#include "tests/sim_links.h"
 
 static p2p_sim_path_options path_of(uint64_t latency_us)
 {

@@ -6,7 +6,7 @@
 #include "crypto/crypto.h"
 #include "io/sim/queue.h"
 #include "io/sim/rng.h"
-#include "io/sim/sim_test.h"
+#include "tests/sim_links.h"
 
 /* Events */
 

@@ -1,6 +1,6 @@
 /* A small owner for simulated links: it counts wakes and turns, and keeps the pool. */
-#ifndef P2P_IO_SIM_SIM_TEST_H
-#define P2P_IO_SIM_SIM_TEST_H
+#ifndef P2P_TESTS_SIM_LINKS_H
+#define P2P_TESTS_SIM_LINKS_H
 
 #include <stdio.h>
 #include <string.h>
