@@ -82,7 +82,7 @@ static inline bool raw_next(struct side *self, struct raw_frame *f)
 static inline void expect_frame(struct side *self, uint32_t type, uint32_t flags, uint32_t id,
                                 uint32_t length)
 {
-    struct raw_frame f;
+    struct raw_frame f = {0};
     assert_true(raw_next(self, &f));
     assert_int_equal(f.type, type);
     assert_int_equal(f.flags, flags);
