@@ -288,7 +288,7 @@ size_t p2p__yamux_pump_out(struct muxer *base, struct iov *iov, size_t iov_cap, 
                            uint64_t now_us, size_t *bytes)
 {
     struct yamux *self = (struct yamux *)base;
-    assert(!self->stage && iov_cap >= MUXER_OUT_IOV_MIN && max_bytes >= MUXER_OUT_BYTES_MIN);
+    assert(iov && !self->stage && iov_cap >= MUXER_OUT_IOV_MIN && max_bytes >= MUXER_OUT_BYTES_MIN);
     struct writer w = {.iov = iov, .iov_cap = iov_cap, .room = max_bytes};
     *bytes = 0;
     bool idle = outq_len(&self->control) == 0 && !self->ping_due && list_empty(&base->due);
