@@ -6,6 +6,8 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(SECP REQUIRED IMPORTED_TARGET libsecp256k1)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/crypto/version.c APPEND PROPERTY
+  COMPILE_DEFINITIONS P2P_SECP256K1_VERSION="${SECP_VERSION}")
 find_package(Threads REQUIRED)
 
 add_library(p2p_flags INTERFACE)

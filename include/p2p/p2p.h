@@ -282,6 +282,10 @@ P2P_API p2p_op *p2p_host_request(p2p_host *host, const char *target, const char 
 
 P2P_API const char *p2p_version(void); /* "0.1.0" */
 
+/* The index-th fact about this build: a protocol that is built in (*value NULL), or a library with
+ * its version. P2P_ENOENT past the end. Static storage. */
+P2P_API int p2p_version_info(size_t index, const char **name, const char **value);
+
 #ifdef __cplusplus
 }
 #endif
