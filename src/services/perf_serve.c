@@ -47,7 +47,6 @@ static void on_open(p2p_stream *stream, void *user)
         p2p_stream_reset(stream, SERVICE_RESET);
         return;
     }
-    p2p_stream_want(stream, PERF_SIZE_LEN);
     p2p_stream_set_timeout(stream, SERVICE_IDLE_MS);
 }
 
@@ -57,7 +56,7 @@ static void on_read(p2p_stream *stream, void *user)
     size_t len;
     const uint8_t *bytes = p2p_stream_peek(stream, &len);
     if (!self->asked && len < PERF_SIZE_LEN)
-        return; /* the end came first: on_eof is next */
+        return; /* more comes, or the end */
     if (!self->asked) {
         for (size_t i = 0; i < PERF_SIZE_LEN; i++)
             self->left = self->left << 8 | bytes[i];

@@ -142,7 +142,7 @@ struct liar {
     size_t len;
     size_t a_time; /* bytes each 10 ms; 0: all */
     bool stays;
-    int streams;
+    int streams, open;
 };
 
 struct liar_stream {
@@ -182,6 +182,7 @@ static void liar_open(p2p_stream *stream, void *user)
     struct liar_stream *self = calloc(1, sizeof(*self));
     assert_non_null(self);
     liar->streams++;
+    liar->open++;
     *self = (struct liar_stream){liar, stream, NULL, 0};
     p2p_stream_set_user(stream, self);
     self->timer = p2p_host_after(p2p_stream_host(stream), 0, liar_go_on, self);
@@ -192,6 +193,7 @@ static void liar_close(p2p_stream *stream, const p2p_error *why, void *user)
     struct liar_stream *self = user;
     (void)stream, (void)why;
     self->stream = NULL;
+    self->liar->open--;
     liar_free(self);
 }
 
@@ -220,6 +222,7 @@ static int lied_to(struct liar *liar, const char *agent, uint64_t *after_us)
     world_run(&p.world, 100);
     assert_int_equal(answer.calls, 1);
     assert_int_equal(liar->streams, 2);
+    assert_int_equal(liar->open, 0); /* not the one of its own accord either */
     assert_true((known(p.a, p.b) != NULL) == (answer.code == 0));
     assert_non_null(p2p_host_conn(p.a, p2p_host_peer(p.b)));
     if (agent)
@@ -405,6 +408,63 @@ static void test_push_while_identifying(void **state)
     }
 }
 
+/* The round trip is longer than the pause between pushes: one is under way when the next is due. */
+static void test_push_on_a_long_path(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct news news = {0};
+    p2p_sim_path_options path = P2P_SIM_PATH_INIT;
+    pair_init(&p, NULL, NULL);
+    path.latency_us = 800000;
+    assert_int_equal(p2p_sim_path(p.world.sim, P2P_SIM_ANY_REGION, P2P_SIM_ANY_REGION, &path), 0);
+    struct end end = {0};
+    assert_non_null(p2p_host_connect(p.a, p.addr, NULL, on_end, &end));
+    world_run(&p.world, 15000);
+    assert_int_equal(p2p_identify_set_events(p.a, &news_events, &news), 0);
+    assert_int_equal(p2p_host_handle(p.b, "/news/8", &nothing, NULL), 0);
+    world_run(&p.world, 100);
+    assert_int_equal(p2p_host_handle(p.b, "/news/9", &nothing, NULL), 0);
+    world_run(&p.world, 10000);
+    assert_true(news.heard);
+    assert_int_equal(news.count, 2);
+    world_fini(&p.world);
+}
+
+static void count_open(p2p_stream *stream, void *user)
+{
+    (void)stream;
+    ++*(int *)user;
+}
+
+/* A peer that never ends a push gets no second one until the first is given up. */
+static void test_push_to_one_who_does_not_take_it(void **state)
+{
+    (void)state;
+    static const p2p_stream_events counting = {
+        .size = sizeof(counting), .on_open = count_open, .on_close = ignore_close};
+    static const uint8_t message[] = "\x15\x1a\x13/ipfs/id/push/1.0.0";
+    struct pair p;
+    int streams = 0;
+    struct liar liar = {.bytes = message, .len = sizeof(message) - 1};
+    pair_init(&p, NULL, no_services);
+    assert_int_equal(p2p_host_handle(p.b, P2P_IDENTIFY_PROTOCOL, &lying, &liar), 0);
+    assert_int_equal(p2p_host_handle(p.b, P2P_IDENTIFY_PUSH_PROTOCOL, &counting, &streams), 0);
+    connect_pair(&p);
+    world_run(&p.world, 500);
+    assert_true(p2p_identity_supports(known(p.a, p.b), P2P_IDENTIFY_PUSH_PROTOCOL));
+    for (int i = 0; i < 4; i++) {
+        char name[] = "/news/0";
+        name[6] = (char)('0' + i);
+        assert_int_equal(p2p_host_handle(p.a, name, &nothing, NULL), 0);
+        world_run(&p.world, 1100);
+    }
+    assert_int_equal(streams, 1);
+    world_run(&p.world, 2000);
+    assert_int_equal(streams, 2);
+    world_fini(&p.world);
+}
+
 /* Pushes of one message each, every `gap_ms`; how many were heard. */
 static int push_flood(int pushes, int gap_ms, bool *alive)
 {
@@ -442,6 +502,8 @@ static void test_I09_push_flood(void **state)
     assert_false(alive);
     assert_int_equal(push_flood(30, 1000, &alive), 30); /* as we do ourselves */
     assert_true(alive);
+    assert_in_range(push_flood(250, 500, &alive), 125, 140);
+    assert_true(alive); /* too fast, but no flood */
 }
 
 static void test_push_that_is_none(void **state)
@@ -516,6 +578,8 @@ int main(void)
         cmocka_unit_test(test_push_of_a_new_protocol),
         cmocka_unit_test(test_push_of_a_new_address),
         cmocka_unit_test(test_push_while_identifying),
+        cmocka_unit_test(test_push_on_a_long_path),
+        cmocka_unit_test(test_push_to_one_who_does_not_take_it),
         cmocka_unit_test(test_I09_push_flood),
         cmocka_unit_test(test_push_that_is_none),
         cmocka_unit_test(test_events_need_the_service),

@@ -339,6 +339,97 @@ static void test_I13_a_flood_waits_for_its_reader(void **state)
     world_fini(&p.world);
 }
 
+/* As above, when the end comes before the server could write back everything. */
+static void test_I13_pings_are_returned_after_the_end(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct raw flood = {.paused = true};
+    static uint8_t bytes[700 * 1024 + 31];
+    pair_init(&p, NULL, NULL);
+    raw_dial(&flood, p.a, p.addr, P2P_PING_PROTOCOL);
+    size_t sent = 0;
+    while (sent < sizeof(bytes)) {
+        sent += (size_t)p2p_stream_write(flood.stream, bytes + sent, sizeof(bytes) - sent);
+        world_run(&p.world, 500);
+    }
+    p2p_stream_close_write(flood.stream);
+    world_run(&p.world, 5000);
+    assert_false(flood.eof);
+    flood.paused = false;
+    p2p_stream_resume(flood.stream);
+    assert_true(world_until(&p.world, raw_is_closed, &flood, 5000));
+    assert_int_equal(flood.code, 0);
+    assert_int_equal(flood.got, 700 * 1024);
+    world_fini(&p.world);
+}
+
+static void count_open(p2p_stream *stream, void *user)
+{
+    (void)stream;
+    ++*(int *)user;
+}
+
+static void count_read(p2p_stream *stream, void *user)
+{
+    size_t len;
+    const uint8_t *bytes = p2p_stream_peek(stream, &len);
+    (void)user;
+    p2p_stream_write(stream, bytes, len);
+    p2p_stream_consume(stream, len);
+}
+
+static void test_ping_keeps_its_stream(void **state)
+{
+    (void)state;
+    static const p2p_stream_events counting = {.size = sizeof(counting),
+                                               .on_open = count_open,
+                                               .on_read = count_read,
+                                               .on_close = ignore_close};
+    struct pair p;
+    int streams = 0;
+    struct pings pings = {0};
+    const p2p_ping_opts opts = {.size = sizeof(opts), .timeout_ms = 100, .interval_ms = 3000};
+    pair_init(&p, NULL, no_services);
+    assert_int_equal(p2p_host_handle(p.b, P2P_PING_PROTOCOL, &counting, &streams), 0);
+    pings_start(&pings, p.a, p.addr, &opts);
+    assert_true(world_until(&p.world, ended, &pings.end, 10000));
+    assert_int_equal(pings.count, 3);
+    assert_int_equal(pings.code[2], 0);
+    assert_int_equal(streams, 1);
+    world_fini(&p.world);
+}
+
+static void once_read(p2p_stream *stream, void *user)
+{
+    count_read(stream, user);
+    p2p_stream_close(stream);
+}
+
+/* A server that ends the stream while nothing is under way has not failed. */
+static void test_ping_of_a_server_that_answers_once(void **state)
+{
+    (void)state;
+    static const p2p_stream_events once = {.size = sizeof(once),
+                                           .on_open = count_open,
+                                           .on_read = once_read,
+                                           .on_close = ignore_close};
+    struct pair p;
+    int streams = 0;
+    struct pings pings = {0};
+    pair_init(&p, NULL, no_services);
+    assert_int_equal(p2p_host_handle(p.b, P2P_PING_PROTOCOL, &once, &streams), 0);
+    pings_start(&pings, p.a, p.addr, NULL);
+    assert_true(world_until(&p.world, ended, &pings.end, 10000));
+    assert_int_equal(pings.count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pings.code[i], 0);
+        assert_int_equal(pings.rtt_us[i], 60000);
+    }
+    assert_int_equal(streams, 3);
+    world_fini(&p.world);
+}
+
 static void test_ping_server_ends_idle_streams(void **state)
 {
     (void)state;
@@ -390,21 +481,21 @@ static void test_echo_of_a_mib(void **state)
     world_fini(&p.world);
 }
 
-/* The end arrives while the answer still waits for its reader. */
+/* Our end arrives while the server can write back only a part of what it was sent: a window and a
+ * queue full of it. */
 static void test_echo_delivers_after_the_end(void **state)
 {
     (void)state;
     struct pair p;
     struct raw raw = {.paused = true};
-    static uint8_t bytes[200 * 1024];
+    static uint8_t bytes[700 * 1024];
     pair_init(&p, NULL, all_services);
     raw_dial(&raw, p.a, p.addr, P2P_ECHO_PROTOCOL);
     size_t sent = 0;
-    for (int i = 0; i < 5; i++) {
-        sent += (size_t)p2p_stream_write(raw.stream, bytes, sizeof(bytes));
+    while (sent < sizeof(bytes)) {
+        sent += (size_t)p2p_stream_write(raw.stream, bytes + sent, sizeof(bytes) - sent);
         world_run(&p.world, 500);
     }
-    assert_true(sent > 700 * 1024);
     p2p_stream_close_write(raw.stream);
     world_run(&p.world, 5000);
     assert_false(raw.eof);
@@ -454,6 +545,10 @@ static void perf_of(uint64_t upload_bytes, uint64_t download_bytes, uint64_t rat
     assert_int_equal(run->result.upload_bytes, upload_bytes);
     assert_int_equal(run->result.download_bytes, download_bytes);
     assert_int_equal(run->result.total_us, run->result.upload_us + run->result.download_us);
+    if (upload_bytes == 0)
+        assert_int_equal(run->result.upload_us, 0);
+    else
+        assert_true(run->result.upload_us >= 60000);
     world_fini(&p.world);
 }
 
@@ -509,6 +604,29 @@ static void test_perf_of_a_server_that_miscounts(void **state)
         assert_non_null(p2p_perf_run(p.a, p.addr, 10, 1000, NULL, on_perf, &run));
         assert_true(world_until(&p.world, ran, &run, 5000));
         assert_int_equal(run.code, cases[i].code);
+        world_fini(&p.world);
+    }
+}
+
+static void early_open(p2p_stream *stream, void *user)
+{
+    bad_eof(stream, user);
+}
+
+static void test_perf_of_a_server_that_does_not_wait(void **state)
+{
+    (void)state;
+    static const p2p_stream_events early = {
+        .size = sizeof(early), .on_open = early_open, .on_close = ignore_close};
+    for (size_t answer = 0; answer <= 1000; answer += 1000) {
+        struct pair p;
+        struct run run = {0};
+        struct bad_server server = {answer};
+        pair_init(&p, NULL, no_services);
+        assert_int_equal(p2p_host_handle(p.b, P2P_PERF_PROTOCOL, &early, &server), 0);
+        assert_non_null(p2p_perf_run(p.a, p.addr, 1 << 30, answer, NULL, on_perf, &run));
+        assert_true(world_until(&p.world, ran, &run, 5000));
+        assert_int_equal(run.code, answer ? P2P_EPROTO : P2P_ETRUNCATED);
         world_fini(&p.world);
     }
 }
@@ -595,12 +713,16 @@ int main(void)
         cmocka_unit_test(test_ping_compares_the_bytes),
         cmocka_unit_test(test_I13_two_ping_streams_a_peer),
         cmocka_unit_test(test_I13_a_flood_waits_for_its_reader),
+        cmocka_unit_test(test_I13_pings_are_returned_after_the_end),
+        cmocka_unit_test(test_ping_keeps_its_stream),
+        cmocka_unit_test(test_ping_of_a_server_that_answers_once),
         cmocka_unit_test(test_ping_server_ends_idle_streams),
         cmocka_unit_test(test_echo_of_a_mib),
         cmocka_unit_test(test_echo_delivers_after_the_end),
         cmocka_unit_test(test_perf_moves_what_was_asked),
         cmocka_unit_test(test_perf_measures_the_rate),
         cmocka_unit_test(test_perf_of_a_server_that_miscounts),
+        cmocka_unit_test(test_perf_of_a_server_that_does_not_wait),
         cmocka_unit_test(test_perf_ends),
         cmocka_unit_test(test_perf_server_reads_to_the_end),
     };
