@@ -31,9 +31,8 @@ pub async fn bench(mut options: Options, addr: &str, kind: &str, args: &[u64]) -
     }
     options.identify = false;
     let (peer, addr) = target(addr)?;
-    let (node, _accepted) = Node::start(&options, vec![], false)?;
+    let (node, _accepted, mut pings) = Node::start(&options, vec![], false)?;
     let n = args.first().copied().unwrap_or(100);
-    let mut pings = node.events.subscribe();
     let (before, start) = (rss_bytes(), Instant::now());
     match kind {
         "streams" => {

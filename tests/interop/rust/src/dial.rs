@@ -15,12 +15,12 @@ const PING: &str = "/ipfs/ping/1.0.0";
 
 pub async fn dial(options: &Options, addr: &str, name: &str, args: &[u64]) -> Res<Value> {
     let (peer, addr) = target(addr)?;
-    let (node, _accepted) = Node::start(options, vec![], false)?;
+    let (node, _accepted, mut pings) = Node::start(options, vec![], false)?;
     if name == "wrong-peer" {
         let other = new_key("ed25519")?.public().to_peer_id();
         return wrong_peer(node.dial(other, addr).await);
     }
-    let (events, mut pings) = (node.events.subscribe(), node.events.subscribe());
+    let events = node.events.subscribe();
     let conn = timeout(Duration::from_secs(15), node.dial(peer, addr)).await??;
     if name != "ping" {
         conn.next_ping(&mut pings).await?;

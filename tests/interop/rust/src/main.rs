@@ -24,6 +24,7 @@ fn parse(args: impl Iterator<Item = String>) -> Res<(Options, Vec<String>)> {
         muxer: "yamux".into(),
         key_type: "ed25519".into(),
         port: "0".into(),
+        record: "none".into(),
         identify: true,
         ping_every: Duration::from_secs(3600),
     };
@@ -35,6 +36,7 @@ fn parse(args: impl Iterator<Item = String>) -> Res<(Options, Vec<String>)> {
             "--muxer" => &mut o.muxer,
             "--key-type" => &mut o.key_type,
             "--port" => &mut o.port,
+            "--record" => &mut o.record,
             _ if arg.starts_with("--") => return Err(format!("option {arg}: unknown").into()),
             _ => {
                 rest.push(arg);

@@ -5,7 +5,7 @@ use crate::streams::{Inbound, Open, Streams};
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
-use libp2p::identity::Keypair;
+use libp2p::identity::{Keypair, rsa};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -22,6 +22,7 @@ pub struct Options {
     pub muxer: String,
     pub key_type: String,
     pub port: String,
+    pub record: String,
     pub identify: bool,
     pub ping_every: Duration,
 }
@@ -104,7 +105,10 @@ fn rsa_key() -> Res<Keypair> {
     if !out.status.success() {
         return Err(String::from_utf8_lossy(&out.stderr).into());
     }
-    Ok(Keypair::rsa_from_pkcs8(&mut out.stdout.clone())?)
+    // PKCS#8 or PKCS#1, depending on its version
+    let key = rsa::Keypair::try_decode_pkcs8(&mut out.stdout.clone())
+        .or_else(|_| rsa::Keypair::try_decode_pkcs1(&mut out.stdout.clone()))?;
+    Ok(key.into())
 }
 
 pub fn new_key(key_type: &str) -> Res<Keypair> {
@@ -132,12 +136,17 @@ pub struct Conn {
 }
 
 impl Node {
-    /// Starts a swarm; what others open on it for `serves` comes out of the second value.
+    /// Starts a swarm; what others open on it for `serves` comes out of the second value, and
+    /// the third misses no event.
     pub fn start(
         options: &Options,
         serves: Vec<StreamProtocol>,
         listens: bool,
-    ) -> Res<(Node, mpsc::UnboundedReceiver<Inbound>)> {
+    ) -> Res<(
+        Node,
+        mpsc::UnboundedReceiver<Inbound>,
+        broadcast::Receiver<Event>,
+    )> {
         if options.transport != "tcp" || options.security != "noise" {
             let (t, s) = (&options.transport, &options.security);
             return Err(format!("{t} with {s} is not available here").into());
@@ -149,6 +158,7 @@ impl Node {
         };
         let (inbound, accepted) = mpsc::unbounded();
         let (with_identify, ping_every) = (options.identify, options.ping_every);
+        let with_record = options.record == "signed";
         let mut swarm = SwarmBuilder::with_existing_identity(new_key(&options.key_type)?)
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, move || Muxer {
@@ -157,7 +167,7 @@ impl Node {
             })?
             .with_behaviour(|key| Behaviour {
                 ping: ping::Behaviour::new(ping::Config::new().with_interval(ping_every)),
-                identify: Toggle::from(with_identify.then(|| identify_with(key))),
+                identify: Toggle::from(with_identify.then(|| identify_with(key, with_record))),
                 streams: Streams::new(serves, inbound),
             })?
             .with_swarm_config(|c| {
@@ -169,7 +179,7 @@ impl Node {
             swarm.listen_on(format!("/ip4/127.0.0.1/tcp/{}", options.port).parse()?)?;
         }
         let (commands, receiver) = mpsc::unbounded();
-        let events = broadcast::Sender::new(1024);
+        let (events, first) = broadcast::channel(1024);
         let peer = *swarm.local_peer_id();
         let driver = Driver {
             swarm,
@@ -186,6 +196,7 @@ impl Node {
                 commands,
             },
             accepted,
+            first,
         ))
     }
 
@@ -242,11 +253,15 @@ impl Conn {
     }
 }
 
-fn identify_with(key: &Keypair) -> identify::Behaviour {
-    identify::Behaviour::new(
-        identify::Config::new_with_signed_peer_record("interop/0".into(), key)
-            .with_agent_version("interop-rust".into()),
-    )
+/// rust signs its record in a domain that go and js do not know; js then drops the whole identify.
+fn identify_with(key: &Keypair, with_record: bool) -> identify::Behaviour {
+    let version = String::from("interop/0");
+    let config = if with_record {
+        identify::Config::new_with_signed_peer_record(version, key)
+    } else {
+        identify::Config::new(version, key.public())
+    };
+    identify::Behaviour::new(config.with_agent_version("interop-rust".into()))
 }
 
 /// Splits an address into what to connect to and who should be there.

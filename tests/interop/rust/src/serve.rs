@@ -22,8 +22,7 @@ pub async fn listen(options: &Options) -> Res<()> {
     let serves = [ECHO, PERF, SINK, RESET, HASH, SOURCE]
         .map(StreamProtocol::new)
         .to_vec();
-    let (node, mut accepted) = Node::start(options, serves, true)?;
-    let mut events = node.events.subscribe();
+    let (node, mut accepted, mut events) = Node::start(options, serves, true)?;
     tokio::spawn(async move {
         while let Some((protocol, stream)) = accepted.next().await {
             tokio::spawn(async move {

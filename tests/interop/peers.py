@@ -1,0 +1,110 @@
+"""The programs that are tested against each other, and how they are built."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from children import Child, Deadline, Fail, run
+
+HERE = Path(__file__).resolve().parent
+KEY_TYPES = ["ed25519", "secp256k1", "ecdsa", "rsa"]
+START_S = 20
+
+
+class Listener:
+    """Something that listens: a peer program or our node."""
+
+    def __init__(self, command):
+        self.child = Child(command)
+        try:
+            event = self.child.wait_for(
+                lambda e: e["event"] == "listening" and "/tcp/" in e["addr"], Deadline(START_S))
+        except Fail:
+            self.child.stop()
+            raise
+        self.addr = event["addr"]
+        self.peer = self.addr.rsplit("/p2p/", 1)[1]
+
+    def mark(self):
+        return len(self.child.events)
+
+    def stop(self):
+        return self.child.stop()
+
+
+class Peer:
+    key_types = KEY_TYPES
+    signs_record = True
+
+    def __init__(self, name):
+        self.name = name
+        self.dir = HERE / name
+        self.agent = f"interop-{name}"
+
+    def listen_command(self, *options):
+        return [*self.command, "listen", *options]
+
+    def listen(self, *options):
+        return Listener(self.listen_command(*options))
+
+    def dial(self, deadline, addr, test, *args, options=()):
+        """The result of one test; a test that failed is a Fail."""
+        command = [*self.command, "dial", addr, test, *map(str, args), *options]
+        done = run(command, deadline)
+        result = done.event("result")
+        if not result["ok"]:
+            raise Fail(f"{self.name} says: {result['error']}")
+        if done.code != 0:
+            raise Fail(f"{self.name} exits with {done.code}: {done.err[-500:]}")
+        return result
+
+    def build(self, *command, env=None):
+        if shutil.which(command[0]) is None:
+            raise Fail(f"{command[0]} is not installed")
+        done = subprocess.run(
+            command, cwd=self.dir, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            raise Fail(f"{' '.join(command)}: {done.stdout.decode(errors='replace')[-2000:]}")
+
+
+class Js(Peer):
+    key_types = ["ed25519", "secp256k1", "rsa"]
+
+    def __init__(self):
+        super().__init__("js")
+        self.command = ["node", str(self.dir / "peer.mjs")]
+
+    def prepare(self):
+        installed = self.dir / "node_modules" / ".package-lock.json"
+        wanted = self.dir / "package-lock.json"
+        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+            self.build("npm", "ci", "--no-audit", "--no-fund")
+            installed.touch()
+
+
+class Go(Peer):
+    def __init__(self):
+        super().__init__("go")
+        self.command = [str(self.dir / "bin" / "peer")]
+
+    def prepare(self):
+        self.build("go", "build", "-buildvcs=false", "-o", "bin/peer", ".")
+
+
+class Rust(Peer):
+    signs_record = False
+
+    def __init__(self):
+        super().__init__("rust")
+        self.command = [str(self.dir / "target" / "release" / "peer")]
+
+    def built(self):
+        return Path(self.command[0]).exists()
+
+    def prepare(self):
+        self.build("cargo", "build", "--release", "--locked")
+
+
+PEERS = {"js": Js, "go": Go, "rust": Rust}
