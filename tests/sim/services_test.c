@@ -364,6 +364,29 @@ static void test_I13_pings_are_returned_after_the_end(void **state)
     world_fini(&p.world);
 }
 
+/* A queue that splits payloads wherever it can. */
+static void test_pings_through_a_short_queue(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[32 * 5 + 7] = {1, 2, 3};
+    for (int max = 30; max < 70; max += 3) {
+        struct pair p;
+        struct raw raw = {0};
+        char option[40];
+        const char *options[] = {"services=ping", option, NULL};
+        snprintf(option, sizeof(option), "stream_send_max=%d", max);
+        pair_init(&p, NULL, options);
+        raw_dial(&raw, p.a, p.addr, P2P_PING_PROTOCOL);
+        assert_int_equal(p2p_stream_write(raw.stream, bytes, sizeof(bytes)), sizeof(bytes));
+        p2p_stream_close_write(raw.stream);
+        assert_true(world_until(&p.world, raw_is_closed, &raw, 5000));
+        assert_int_equal(raw.code, 0);
+        assert_int_equal(raw.got, 32 * 5);
+        assert_memory_equal(raw.first, bytes, sizeof(raw.first));
+        world_fini(&p.world);
+    }
+}
+
 static void count_open(p2p_stream *stream, void *user)
 {
     (void)stream;
@@ -714,6 +737,7 @@ int main(void)
         cmocka_unit_test(test_I13_two_ping_streams_a_peer),
         cmocka_unit_test(test_I13_a_flood_waits_for_its_reader),
         cmocka_unit_test(test_I13_pings_are_returned_after_the_end),
+        cmocka_unit_test(test_pings_through_a_short_queue),
         cmocka_unit_test(test_ping_keeps_its_stream),
         cmocka_unit_test(test_ping_of_a_server_that_answers_once),
         cmocka_unit_test(test_ping_server_ends_idle_streams),
