@@ -19,6 +19,7 @@ static int make_room(struct buf *self, struct pool *pool, size_t need)
     /* Moving down pays only when the free head is at least as long as what is held. */
     if (self->cap && self->cap - len >= need && self->head >= len) {
         memcpy(self->block, self->block + self->head, len);
+        pool->copied_bytes += len;
         self->head = 0;
         self->tail = (uint32_t)len;
         return 0;
@@ -33,6 +34,7 @@ static int make_room(struct buf *self, struct pool *pool, size_t need)
         return P2P_ENOMEM;
     if (len)
         memcpy(block, self->block + self->head, len);
+    pool->copied_bytes += len;
     release(self, pool);
     self->block = block;
     self->cap = (uint32_t)want;
@@ -74,6 +76,7 @@ int p2p__buf_append(struct buf *self, struct pool *pool, const void *in, size_t 
     if (!to)
         return P2P_ENOMEM;
     memcpy(to, in, in_len);
+    pool->copied_bytes += in_len;
     self->tail += (uint32_t)in_len;
     return 0;
 }
@@ -87,6 +90,7 @@ int p2p__buf_join(struct buf *self, struct pool *pool, uint8_t *base, size_t len
         return p2p__buf_append(self, pool, base, len);
     if (held)
         memmove(base - held, self->block + self->head, held);
+    pool->copied_bytes += held;
     release(self, pool);
     p2p__buf_borrow(self, pool, base - held, 0, held + len);
     return 0;

@@ -151,6 +151,7 @@ int p2p__outq_append(struct outq *self, struct pool *pool, const void *in, size_
         more = next;
     }
     self->unsent += in_len;
+    pool->copied_bytes += in_len;
     return 0;
 }
 

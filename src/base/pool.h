@@ -21,6 +21,10 @@ struct pool {
     size_t kept_bytes; /* in the free lists */
     size_t used_bytes; /* handed out */
     size_t max_bytes;  /* cap on used_bytes; 0: none */
+    /* Bytes that whoever uses this pool has copied, in all: ./dev bench holds it against those
+     * sent.
+     */
+    uint64_t copied_bytes;
 };
 
 void p2p__pool_init(struct pool *self, size_t max_bytes);

@@ -198,6 +198,7 @@ static bool write_small_body(struct yamux_stream *s, struct writer *w, size_t n)
         memcpy(at, piece[i].base, piece[i].len);
         at += piece[i].len;
     }
+    s->base.muxer->config.pool->copied_bytes += n;
     s->send_window -= (uint32_t)n;
     p2p__outq_sent(&s->base.out, n);
     /* Bytes lent earlier in this pump are still needed; sent() frees these with them. */
