@@ -122,7 +122,7 @@ struct opening {
     struct outq early; /* written before the protocol was agreed */
     char **protocols;  /* outbound: NULL-terminated copies, in one allocation */
     size_t protocol_count;
-    uint64_t deadline_us; /* outbound: of connecting and agreeing together */
+    uint64_t deadline_us; /* of agreeing; outbound: of connecting and agreeing together */
     bool optimistic;      /* early bytes left with the proposal */
     struct handler *matched;
 };
@@ -140,6 +140,7 @@ struct p2p_stream {
     char *protocol;
     p2p_error *why; /* a deep copy, where there is more to say than `ending` */
     struct ending ending;
+    uint64_t deadline_us; /* the application's */
     uint32_t want;
     uint32_t flags;
     uint16_t slot; /* of its handler, while COUNTED */
@@ -170,6 +171,8 @@ void p2p__stream_run(struct p2p_stream *self);
 void p2p__stream_end(struct p2p_stream *self, struct ending ending);
 /* The same with a whole error, which is copied. */
 void p2p__stream_end_error(struct p2p_stream *self, const p2p_error *why);
+/* Its timer: the application's deadline, or that of agreeing on the protocol, if that is earlier. */
+void p2p__stream_arm(struct p2p_stream *self);
 /* Looks at it again in this turn or the next. */
 void p2p__stream_mark(struct p2p_stream *self);
 /* All it promised has left. */

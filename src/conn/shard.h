@@ -96,15 +96,24 @@ static inline void work_init(struct work *self, void (*run)(struct work *))
     self->run = run;
 }
 
+/* The turn arms wake_at at its end; a deadline set outside of one needs a turn for that. */
 static inline void timer_set(struct shard *self, struct timer *timer, uint64_t at_us)
 {
     p2p__heap_set(&self->timers, &timer->node, at_us);
+    if (!self->in_turn && at_us != HEAP_NEVER)
+        self->io->ops->mark(self->io);
+}
+
+/* Outside the turn its clock stands still: long ago, perhaps. */
+static inline uint64_t shard_now_us(const struct shard *self)
+{
+    return self->in_turn ? self->now_us : io_now_us(self->io);
 }
 
 /* now + ms; 0 ms means never. */
 static inline uint64_t shard_after_ms(const struct shard *self, uint32_t ms)
 {
-    return ms ? self->now_us + (uint64_t)ms * 1000 : HEAP_NEVER;
+    return ms ? shard_now_us(self) + (uint64_t)ms * 1000 : HEAP_NEVER;
 }
 
 /* The turn: everything that is due, as far as the budget goes. Called by the io backend through the

@@ -33,6 +33,15 @@ static void timer_fire(struct timer *timer)
     p2p__stream_mark(self);
 }
 
+void p2p__stream_arm(struct p2p_stream *self)
+{
+    uint64_t at_us = self->deadline_us;
+    /* While it waits for a connection, the dial watches its deadline. */
+    if (self->opening && self->mux && self->opening->deadline_us < at_us)
+        at_us = self->opening->deadline_us;
+    timer_set(self->shard, &self->timer, at_us);
+}
+
 void p2p__stream_mark(struct p2p_stream *self)
 {
     if (self->flags & STREAM_DEAD)
@@ -57,6 +66,7 @@ static struct p2p_stream *stream_alloc(struct shard *shard)
     self->opening = opening;
     self->shard = shard;
     self->timer.fire = timer_fire;
+    self->deadline_us = HEAP_NEVER;
     list_init(&self->wait);
     work_init(&self->work, work_run);
     return self;
@@ -147,7 +157,7 @@ void p2p__stream_attach(struct p2p_stream *self, struct p2p_conn *conn)
     self->conn = conn;
     self->mux = mux;
     ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
-    timer_set(self->shard, &self->timer, opening->deadline_us);
+    p2p__stream_arm(self);
     p2p__multistream_dial_init(&opening->select, (const char *const *)opening->protocols,
                                opening->protocol_count);
     p2p__stream_mark(self);
@@ -172,7 +182,8 @@ struct p2p_stream *p2p__stream_inbound(struct p2p_conn *conn, struct muxer_strea
     self->mux = mux;
     ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
     p2p__multistream_listen_init(&self->opening->select, offer, self);
-    timer_set(shard, &self->timer, shard_after_ms(shard, shard->limits.negotiate_timeout_ms));
+    self->opening->deadline_us = shard_after_ms(shard, shard->limits.negotiate_timeout_ms);
+    p2p__stream_arm(self);
     return self;
 }
 
@@ -247,10 +258,10 @@ static void agreed(struct p2p_stream *self, const struct multistream_choice *cho
         }
         self->events = opening->matched->events;
         self->user = opening->matched->user;
-        if (!(self->flags & STREAM_CLOSED))
-            timer_set(self->shard, &self->timer, HEAP_NEVER);
     }
     opening_free(self);
+    if (!(self->flags & (STREAM_CLOSED | STREAM_OUTBOUND)))
+        p2p__stream_arm(self);
 }
 
 /* A dialer that proposed one protocol may have sent its first bytes right behind the proposal.
@@ -322,7 +333,7 @@ static void tell_open(struct p2p_stream *self)
         return;
     self->flags |= STREAM_OPEN_TOLD;
     if (self->flags & STREAM_OUTBOUND && !(self->flags & STREAM_CLOSED))
-        timer_set(self->shard, &self->timer, HEAP_NEVER); /* it was the dial's deadline */
+        p2p__stream_arm(self); /* until now the dial's deadline held as well */
     if (!(self->flags & STREAM_CLOSED) && self->events->on_open)
         self->events->on_open(self, self->user);
 }

@@ -23,7 +23,7 @@ void p2p_stream_consume(p2p_stream *self, size_t n)
         return;
     assert(readable(self) && n <= buf_len(&self->mux->in));
     buf_consume(&self->mux->in, n);
-    self->mux->muxer->ops->consumed(self->mux, n, self->shard->now_us);
+    self->mux->muxer->ops->consumed(self->mux, n, shard_now_us(self->shard));
     /* Credit may have to go out, and the last byte may have been all that the end waited for. */
     p2p__stream_mark(self);
 }
@@ -167,9 +167,10 @@ void p2p_stream_set_timeout(p2p_stream *self, int timeout_ms)
 {
     if (self->flags & (STREAM_ENDED | STREAM_CLOSED))
         return;
-    struct shard *shard = self->shard;
-    timer_set(shard, &self->timer,
-              timeout_ms < 0 ? HEAP_NEVER : shard->now_us + (uint64_t)timeout_ms * 1000);
+    self->deadline_us = timeout_ms < 0
+                            ? HEAP_NEVER
+                            : shard_now_us(self->shard) + (uint64_t)timeout_ms * 1000;
+    p2p__stream_arm(self);
 }
 
 const char *p2p_stream_protocol(const p2p_stream *self)
