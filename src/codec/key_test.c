@@ -312,7 +312,7 @@ static size_t rsa_make(size_t n_bits, bool odd, const uint8_t *e, size_t e_len, 
     size_t n_len = (n_bits + 7) / 8;
     size_t zero = n_bits % 8 == 0;
     memset(number, 0xff, sizeof number);
-    number[0] = zero ? 0 : (uint8_t)((1u << (n_bits % 8)) - 1);
+    number[0] = (uint8_t)(zero ? 0 : (1u << (n_bits % 8)) - 1);
     number[n_len + zero - 1] = odd ? 0xff : 0xfe;
     size_t len = element(P2P__DER_INTEGER, number, n_len + zero, numbers);
     len += element(P2P__DER_INTEGER, e, e_len, numbers + len);

@@ -88,7 +88,8 @@ void p2p__conn_end(struct p2p_conn *self, struct ending ending)
             self->link->ops->flush(self->link); /* an alert, or the last "na" */
     } else {
         self->stage = CONN_CLOSING;
-        self->muxer->ops->goaway(self->muxer, ending.code == P2P_EPROTO ? 1 : 0);
+        if (ending.code == P2P_EPROTO)
+            self->muxer->ops->goaway(self->muxer, 1);
         end_streams(self, false);
         timer_set(shard, &self->timer, shard_after_ms(shard, shard->limits.close_timeout_ms));
     }
@@ -108,7 +109,9 @@ static void tell(struct p2p_conn *self)
     for (struct list *node; (node = list_pop(&batch));) {
         struct muxer_stream *mux = P2P__CONTAINER(node, struct muxer_stream, ready);
         struct p2p_stream *stream = stream_of(mux);
-        if (!stream) {
+        if (!stream && self->stage != CONN_OPEN) {
+            self->muxer->ops->stream_free(mux); /* nothing new any more */
+        } else if (!stream) {
             mux->flags &= ~(uint32_t)MUXER_NEW;
             stream = p2p__stream_inbound(self, mux);
         }
@@ -216,17 +219,26 @@ static bool promises_kept(const struct p2p_conn *self)
     return list_empty(&self->muxer->due);
 }
 
-/* Our side is ended first and the remote's end awaited: closing a socket with unread input would
- * reset it, and take the farewell from the remote. */
+/* The goodbye comes after what was promised: go and rust drop every stream at a go-away. Our side
+ * is ended next and the remote's end awaited: closing a socket with unread input would reset it,
+ * and take the farewell from the remote. */
 static void advance_closing(struct p2p_conn *self)
 {
     struct link *link = self->link;
     if (link->err || (link->eof && buf_len(&link->in) == 0)) {
         self->stage = CONN_DEAD;
-    } else if (!self->shut && promises_kept(self)) {
-        self->shut = true;
-        link->ops->shutdown(link);
+        return;
     }
+    if (self->shut || !promises_kept(self))
+        return;
+    if (!self->muxer->goaway_sent) {
+        self->muxer->ops->goaway(self->muxer, 0);
+        p2p__conn_pump_out(self, SHARD_CONN_PASS_MAX);
+        if (!promises_kept(self))
+            return;
+    }
+    self->shut = true;
+    link->ops->shutdown(link);
 }
 
 static void conn_run(struct work *work)

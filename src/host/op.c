@@ -89,7 +89,9 @@ void p2p__op_cancel_all(p2p_host *host)
 p2p_op *p2p_host_after(p2p_host *host, int delay_ms, p2p_done_cb done, void *user)
 {
     p2p_op *self = p2p__op_new(host, sizeof(*self), done, user);
-    if (self)
+    if (self && host->closing)
+        p2p_op_cancel(self);
+    else if (self)
         timer_set(&host->shard, &self->timer,
                   io_now_us(host->shard.io) + (uint64_t)(delay_ms > 0 ? delay_ms : 0) * 1000);
     return self;
