@@ -340,6 +340,9 @@ void p2p__sim_acknowledge(struct sim_end *self, uint32_t n)
     }
     uint64_t latency_us = self->path->latency_us, at_us = now_us(self) + latency_us;
     uint32_t last = acks->count - 1;
+    /* Kept in order, also when the path has become shorter meanwhile. */
+    if (acks->count && at_us < acks->under_way[last].at_us)
+        at_us = acks->under_way[last].at_us;
     if (acks->count && (acks->count == SIM_ACKS ||
                         at_us - acks->under_way[last].first_us < latency_us / (SIM_ACKS - 1))) {
         acks->under_way[last].at_us = at_us;

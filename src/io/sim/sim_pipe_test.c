@@ -210,6 +210,38 @@ static void test_writer_wakes_when_a_quarter_is_free(void **state)
     pair_fini(&p);
 }
 
+struct counted {
+    p2p_sim *sim;
+    uint64_t max;
+};
+
+static bool too_many_events(void *user)
+{
+    const struct counted *self = user;
+    return p2p_sim_events(self->sim) > self->max;
+}
+
+static void test_acknowledgments_keep_their_order_when_the_path_becomes_shorter(void **state)
+{
+    (void)state;
+    p2p_sim_path_options path = path_of(100000);
+    struct pair p;
+    pair_init(&p, 1, &path);
+    pair_connect(&p);
+    assert_int_equal(link_write(p.from, zeros, 200000), 200000);
+    p2p_sim_run(p.sim, 100000);
+    assert_int_equal(p.to->ops->fill(p.to), IO_FILL_MAX);
+    buf_consume(&p.to->in, IO_FILL_MAX);
+    path.latency_us = 1000;
+    assert_int_equal(p2p_sim_path(p.sim, 0, 0, &path), 0);
+    assert_int_equal(p2p_sim_path(p.sim, P2P_SIM_ANY_REGION, P2P_SIM_ANY_REGION, &path), 0);
+    p2p_sim_run(p.sim, 50000);
+    assert_int_equal(link_drain(p.to), 200000 - IO_FILL_MAX);
+    struct counted counted = {p.sim, p2p_sim_events(p.sim) + 100};
+    assert_false(p2p_sim_run_until(p.sim, too_many_events, &counted, 1000000));
+    pair_fini(&p);
+}
+
 static void test_throughput_is_flight_by_round_trip(void **state)
 {
     (void)state;
@@ -389,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_loss_becomes_delay),
         cmocka_unit_test(test_flight_bounds_the_writer_until_the_reader_reads),
         cmocka_unit_test(test_writer_wakes_when_a_quarter_is_free),
+        cmocka_unit_test(test_acknowledgments_keep_their_order_when_the_path_becomes_shorter),
         cmocka_unit_test(test_throughput_is_flight_by_round_trip),
         cmocka_unit_test(test_queue_bounds_what_waits_for_the_wire),
         cmocka_unit_test(test_large_reads_stop_at_the_fill_limit),
