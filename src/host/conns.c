@@ -39,10 +39,17 @@ static int admit(p2p_conn *conn, const char **limit)
     struct peer *peer = p2p__peer_get(host, &conn->peer);
     if (!peer)
         return P2P_ENOMEM;
-    if (peer->load.conns >= host->limits.conns_per_peer) {
+    const char *message = "too many connections are open";
+    int rc = p2p__limits_prove(host, entry, limit);
+    if (rc == 0 && peer->load.conns >= host->limits.conns_per_peer) {
+        rc = P2P_ELIMIT;
         *limit = "conns_per_peer";
-        p2p__host_owner.limited(host, *limit, "a peer has too many connections open");
-        return P2P_ELIMIT;
+        message = "a peer has too many connections open";
+    }
+    if (rc < 0) {
+        p2p__host_owner.limited(host, *limit, message);
+        p2p__peer_release(host, peer);
+        return rc;
     }
     peer->load.conns++;
     entry->peer = peer;

@@ -68,6 +68,7 @@ struct conn_entry {
     struct attempt *attempt; /* the dial it belongs to, until it ends */
     struct ip_count *ip;     /* inbound: its address's counters */
     bool half_open, opened;
+    bool proven; /* inbound, with a peer id */
 };
 
 struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id);
@@ -93,6 +94,7 @@ struct limits {
     uint32_t half_open_max, half_open_per_ip;
     bool limit_loopback;
     uint32_t conns_in, conns_out, half_open;
+    uint32_t proven_in; /* of conns_in; the others cost little and end soon */
     struct map ips;
 };
 
@@ -100,6 +102,8 @@ void p2p__limits_init(struct limits *self, const p2p_config *config);
 /* An inbound link: 0 with its counters in the entry, or P2P_ELIMIT with *limit. */
 int p2p__limits_enter(p2p_host *host, struct conn_entry *entry, const struct io_addr *remote,
                       const char **limit);
+/* The remote has proven its peer id: as above. */
+int p2p__limits_prove(p2p_host *host, struct conn_entry *entry, const char **limit);
 void p2p__limits_opened(p2p_host *host, struct conn_entry *entry);
 void p2p__limits_leave(p2p_host *host, struct conn_entry *entry);
 

@@ -53,22 +53,34 @@ static void ip_release(p2p_host *host, struct ip_count *ip)
     p2p__free(ip);
 }
 
-/* The longest in the making makes room: an honest handshake takes milliseconds, a stalled one never
- * ends, so a flood of stalled ones pushes out itself. */
-static bool drop_oldest_half_open(p2p_host *host)
+static p2p_conn *oldest_half_open(p2p_host *host, enum conn_stage before)
 {
     for (struct list *node = host->conns.next; node != &host->conns; node = node->next) {
         p2p_conn *conn = P2P__CONTAINER(node, struct p2p_conn, all);
-        struct conn_entry *entry = conn->owner_data;
-        if (!entry->half_open || conn->stage >= CONN_OPEN)
-            continue;
-        p2p__limits_opened(host, entry);
-        p2p__conn_end(conn, (struct ending){.code = P2P_ELIMIT,
-                                            .limit = "half_open",
-                                            .message = "too many handshakes under way"});
-        return true;
+        const struct conn_entry *entry = conn->owner_data;
+        if (entry->half_open && conn->stage < before)
+            return conn;
     }
-    return false;
+    return NULL;
+}
+
+/* The longest in the making makes room: an honest handshake takes milliseconds, a stalled one never
+ * ends, so a flood of stalled ones pushes out itself. Those that have not even said what they speak
+ * go first: an honest dialer's first bytes come right behind its SYN. */
+static bool drop_oldest_half_open(p2p_host *host)
+{
+    p2p_conn *conn = oldest_half_open(host, CONN_SECURITY_STEP);
+    if (!conn)
+        conn = oldest_half_open(host, CONN_OPEN);
+    if (!conn)
+        return false;
+    p2p__limits_opened(host, conn->owner_data);
+    p2p__host_owner.limited(host, "half_open",
+                            "an inbound connection was given up for a newer one");
+    p2p__conn_end(conn, (struct ending){.code = P2P_ELIMIT,
+                                        .limit = "half_open",
+                                        .message = "too many handshakes under way"});
+    return true;
 }
 
 int p2p__limits_enter(p2p_host *host, struct conn_entry *entry, const struct io_addr *remote,
@@ -76,10 +88,7 @@ int p2p__limits_enter(p2p_host *host, struct conn_entry *entry, const struct io_
 {
     struct limits *self = &host->limits;
     *limit = "conns_in";
-    if (self->conns_in - self->half_open >= self->conns_in_max)
-        return P2P_ELIMIT;
-    *limit = "half_open";
-    if (self->half_open >= self->half_open_max && !drop_oldest_half_open(host))
+    if (self->proven_in >= self->conns_in_max)
         return P2P_ELIMIT;
     struct ip_count *ip = ip_get(host, remote);
     if (!ip) {
@@ -92,12 +101,32 @@ int p2p__limits_enter(p2p_host *host, struct conn_entry *entry, const struct io_
         ip_release(host, ip);
         return P2P_ELIMIT;
     }
+    /* Last: who is refused anyway must not push out another. */
+    *limit = "half_open";
+    if (self->half_open >= self->half_open_max && !drop_oldest_half_open(host)) {
+        ip_release(host, ip);
+        return P2P_ELIMIT;
+    }
     ip->conns++;
     ip->half_open++;
     self->conns_in++;
     self->half_open++;
     entry->ip = ip;
     entry->half_open = true;
+    return 0;
+}
+
+int p2p__limits_prove(p2p_host *host, struct conn_entry *entry, const char **limit)
+{
+    struct limits *self = &host->limits;
+    if (!entry->ip)
+        return 0;
+    if (self->proven_in >= self->conns_in_max) {
+        *limit = "conns_in";
+        return P2P_ELIMIT;
+    }
+    self->proven_in++;
+    entry->proven = true;
     return 0;
 }
 
@@ -116,6 +145,8 @@ void p2p__limits_leave(p2p_host *host, struct conn_entry *entry)
     if (!entry->ip)
         return;
     host->limits.conns_in--;
+    host->limits.proven_in -= entry->proven;
+    entry->proven = false;
     entry->ip->conns--;
     ip_release(host, entry->ip);
     entry->ip = NULL;
