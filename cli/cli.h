@@ -43,6 +43,7 @@ struct cli {
     struct out out;
     bool json;
     bool stream_on_stdout; /* then JSON goes to stderr */
+    bool hurried;          /* a signal came: nobody waits for stdout any more */
 };
 
 struct command {

@@ -97,13 +97,14 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     out_init(&cli.out);
     int code = run(&cli, argc, argv);
-    if (code < EXIT_SIGNALED) {
+    if (!cli.hurried) {
         out_flush(&cli.out, -1);
         int error = out_error(&cli.out);
         if (code == EXIT_OK && error && !out_closed(&cli.out))
             code = report(&cli, P2P_EWRITE, "cannot write to standard output: %s", strerror(error));
     }
-    out_fini(&cli.out);
+    if (!out_fini(&cli.out))
+        _exit(code);
     args_free(&cli.args);
     return code;
 }

@@ -186,7 +186,7 @@ void out_unwatch(struct out *self)
         uv_close((uv_handle_t *)&self->async, NULL);
 }
 
-void out_fini(struct out *self)
+bool out_fini(struct out *self)
 {
     pthread_mutex_lock(&self->lock);
     self->stop = true;
@@ -194,9 +194,10 @@ void out_fini(struct out *self)
     pthread_cond_signal(&self->more);
     pthread_mutex_unlock(&self->lock);
     if (stuck)
-        return;
+        return false;
     if (self->started)
         pthread_join(self->thread, NULL);
     free(self->queued.data);
     free(self->taken.data);
+    return true;
 }

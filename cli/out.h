@@ -47,7 +47,7 @@ bool out_closed(struct out *self);
  * alive. 0, or -1: no memory. */
 int out_watch(struct out *self, uv_loop_t *loop, void (*on_change)(void *user), void *user);
 void out_unwatch(struct out *self);
-/* Ends the thread, unless it is stuck in a write; then it ends with the process. */
-void out_fini(struct out *self);
+/* Ends the thread. False: it is stuck in a write, and only the end of the process ends it. */
+bool out_fini(struct out *self);
 
 #endif

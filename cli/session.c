@@ -166,8 +166,10 @@ static int open_host(struct session *self, const p2p_config *config)
     int rc = p2p_host_new(config, self->io, &self->host, &why);
     if (rc == 0)
         return 0;
-    int code =
-        why ? report_error(self->cli, why, false) : report(self->cli, rc, "%s", p2p_code_text(rc));
+    const char *message = why ? why->message : p2p_code_text(rc);
+    int code = exit_of(rc, false) == EXIT_USAGE ? report_usage(self->cli, "%s", message)
+               : why                            ? report_error(self->cli, why, false)
+                                                : report(self->cli, rc, "%s", message);
     p2p_error_free(why);
     p2p_io_free(self->io);
     return code;
@@ -224,6 +226,7 @@ int session_run(struct session *self)
         left_ms = passed_ms < SIGNALED_FLUSH_MS ? (int)(SIGNALED_FLUSH_MS - passed_ms) : 0;
     }
     out_flush(&self->cli->out, left_ms);
+    self->cli->hurried = self->signal != 0;
     uv_loop_close(&self->loop);
     return self->exit_code;
 }
