@@ -58,7 +58,10 @@ static bool fill(struct p2p_conn *self)
 static void fail_in(struct p2p_conn *self, int rc, const char *message)
 {
     buf_consume(&self->plain, buf_len(&self->plain));
-    p2p__conn_end(self, (struct ending){.code = rc, .message = message});
+    if (self->stage == CONN_CLOSING)
+        self->stage = CONN_DEAD; /* it fails again and again, and the first ending stays */
+    else
+        p2p__conn_end(self, (struct ending){.code = rc, .message = message});
 }
 
 /* After a broken protocol nothing that comes has a meaning any more; it is read so that the
@@ -77,6 +80,8 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
     uint64_t end = self->shard->pump_bytes + budget;
     for (;;) {
         bool orderly = self->ending.code == P2P_ECLOSED || self->ending.code == P2P_ECANCELED;
+        if (self->stage == CONN_DEAD)
+            return false;
         if (self->stage == CONN_CLOSING && !orderly) {
             discard(self);
             return false;
