@@ -141,10 +141,13 @@ void p2p_stream_close(p2p_stream *self)
         return;
     close_write(self);
     self->flags |= STREAM_CLOSED;
-    struct shard *shard = self->shard;
     /* An opening stream keeps its dial's deadline: that one is due to end it as well. */
-    if (!self->opening)
-        timer_set(shard, &self->timer, shard_after_ms(shard, shard->limits.linger_timeout_ms));
+    if (!self->opening) {
+        uint64_t linger_us = shard_after_ms(self->shard, self->shard->limits.linger_timeout_ms);
+        if (linger_us < self->deadline_us)
+            self->deadline_us = linger_us;
+        p2p__stream_arm(self);
+    }
     if (self->mux && !self->opening) {
         buf_consume(&self->mux->in, buf_len(&self->mux->in));
         self->mux->muxer->ops->stop(self->mux);
