@@ -8,8 +8,8 @@
 
 enum {
     /* Signals are answered within two seconds; a host closes within one. */
-    WATCHDOG_MS = 1700,
-    SIGNALED_FLUSH_MS = 1800,
+    WATCHDOG_MS = 1500,
+    SIGNALED_FLUSH_MS = 1500,
     /* People wait for a second without asking. */
     PROGRESS_AFTER_MS = 1000,
     PROGRESS_EVERY_MS = 500,
@@ -85,6 +85,8 @@ void session_fail(struct session *self, const p2p_error *why)
     session_clear_progress(self);
     if (why->code == P2P_ENOPROTO && self->protocol)
         code = report(self->cli, why->code, "%s does not speak %s", self->target, self->protocol);
+    else if (why->code == P2P_ENOADDR)
+        code = report(self->cli, why->code, "no address of %s is known", self->target);
     else
         code = report_error(self->cli, why, self->connected);
     session_end(self, code);

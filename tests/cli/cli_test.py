@@ -318,7 +318,7 @@ class CliTest(unittest.TestCase):
             begun = time.monotonic()
             node.terminate()
             _, err = node.communicate(timeout=TIMEOUT)
-            self.assertLess(time.monotonic() - begun, 2.2)
+            self.assertLess(time.monotonic() - begun, 2)
             self.assertEqual((node.returncode, err), (0, b""))
 
     # ---- ping ----
@@ -520,7 +520,7 @@ class CliTest(unittest.TestCase):
         cat.send_signal(signal.SIGTERM)
         code, took = cat.wait(timeout=TIMEOUT), time.monotonic() - begun
         self.assertEqual((code, cat.stderr.read().decode()), (143, ""))
-        self.assertLess(took, 2.2)
+        self.assertLess(took, 2)
         cat.stdout.close()
         cat.stderr.close()
 
@@ -576,7 +576,7 @@ class CliTest(unittest.TestCase):
         code, out, err = run("cat", target, "--protocol", ECHO, "--json")
         self.assertEqual((code, out), (7, b""))
         self.assertEqual(json.loads(err.splitlines()[1])["code"], "ECONN")
-        self.fails(7, "ENOADDR", "ping", PEER)
+        self.assertIn(PEER, self.fails(7, "ENOADDR", "ping", PEER)["message"])
 
     def test_targets_that_are_none(self):
         for bad in ("", "x", "/ip4/1.2.3/tcp/1/p2p/" + PEER, "/ip4/127.0.0.1/tcp/1", "/p2p/x",
@@ -709,6 +709,21 @@ class CliTest(unittest.TestCase):
             self.assertIn(code, (0, 2, 3, 4, 7, 26, 28, 37), (args, err))
             if code:
                 self.assertRegex(err, r"\Ap2p: [^\x00-\x09\x0b-\x1f]+\n\Z", args)
+
+    def test_escaping(self):
+        """What could control a terminal is escaped; JSON gives it back."""
+        wild = "a\x1b[2J\u202e\x7f\u009b\"\\\u00e9\n\t"
+        code, out, err = run("ping", wild + "\udcff", "--json")
+        self.assertEqual(code, 3)
+        self.assertIn(wild + "\ufffd", json.loads(out)["message"])
+        self.assertFalse([c for c in out.decode()[:-1] if ord(c) < 32 or c in "\x7f\x9b\u202e"])
+        self.assertIn('a\\x1b[2J\\xe2\\x80\\xae\\x7f\\xc2\\x9b"\\\u00e9\\x0a\\x09\\xff', err)
+        node = Node("-o", "agent=" + wild)
+        code, out, err = run("identify", node.addr)
+        self.assertEqual(code, 0)
+        self.assertFalse([c for c in out.decode() if c in "\x1b\x7f\x9b\t\u202e"])
+        objects(run("identify", node.addr, "--json")[1])
+        node.stop()
 
     def test_help(self):
         code, overview, err = run("help")
