@@ -65,6 +65,7 @@ struct yamux_stream {
     bool ack_due;       /* the ACK need not wait for other output */
     bool credit_due;    /* a window update is to be sent */
     bool stopped;       /* bytes are discarded */
+    bool answered;      /* bytes of ours have left on it */
     bool in_flight;     /* on the flight list */
 };
 

@@ -415,6 +415,25 @@ static void test_Y17_honest_streams_are_not_counted(void **state)
     raw_fini(&t);
 }
 
+/* go resets the stream of every ping once the answer is there. */
+static void test_Y17_a_reset_after_an_answer_is_not_counted(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint32_t id = 1 + 2 * i;
+        raw_data(&t, YAMUX_SYN, id, 0, 20);
+        side_write(&t, side_find(&t, id), 1);
+        side_send(&t, SIDE_OUT);
+        t.wire_len = 0;
+        assert_int_equal(raw_send(&t, YAMUX_WINDOW, YAMUX_RST, id, 0), 0);
+        side_send(&t, SIDE_OUT);
+        t.wire_len = 0;
+    }
+    raw_fini(&t);
+}
+
 static void test_Y19_no_credit_no_bytes(void **state)
 {
     (void)state;
@@ -597,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_Y16_goaway),
         cmocka_unit_test(test_Y17_rapid_reset),
         cmocka_unit_test(test_Y17_honest_streams_are_not_counted),
+        cmocka_unit_test(test_Y17_a_reset_after_an_answer_is_not_counted),
         cmocka_unit_test(test_Y19_no_credit_no_bytes),
         cmocka_unit_test(test_Y22_data_after_fin_resets_the_stream),
         cmocka_unit_test(test_Y22_flags_in_every_mixture),
