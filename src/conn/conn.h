@@ -12,6 +12,12 @@
 #include "conn/protocols.h"
 #include "conn/shard.h"
 
+enum {
+    /* A record counts in a pass for its bytes and so many more, which is what a cipher could have
+     * moved in the time: a flood of empty ones must use up its budget, too. */
+    CONN_RECORD_COST = 512,
+};
+
 enum conn_stage {
     CONN_CONNECTING,
     CONN_SECURITY_SELECT,

@@ -33,10 +33,11 @@ static void link_ended(struct p2p_conn *self)
 static int open_record(struct p2p_conn *self)
 {
     struct span plain;
+    size_t held = buf_len(&self->link->in);
     int rc = self->layer->open(self->layer_state, &self->shard->env, &self->link->in, &plain);
     if (rc != STEP_DONE)
         return rc;
-    self->shard->pump_bytes += plain.len;
+    self->shard->pump_bytes += CONN_RECORD_COST + held - buf_len(&self->link->in);
     if (plain.len == 0)
         return STEP_DONE;
     rc = p2p__buf_join(&self->plain, &self->shard->pool, plain.base, plain.len, plain.gap);
@@ -66,12 +67,16 @@ static void fail_in(struct p2p_conn *self, int rc, const char *message)
 
 /* After a broken protocol nothing that comes has a meaning any more; it is read so that the
  * farewell is not lost to a reset. */
-static void discard(struct p2p_conn *self)
+static void discard(struct p2p_conn *self, uint64_t end)
 {
     buf_consume(&self->plain, buf_len(&self->plain));
     do {
         self->shard->pump_bytes += buf_len(&self->link->in);
         buf_consume(&self->link->in, buf_len(&self->link->in));
+        if (self->shard->pump_bytes >= end) {
+            conn_mark(self);
+            return;
+        }
     } while (fill(self));
 }
 
@@ -83,7 +88,7 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
         if (self->stage == CONN_DEAD)
             return false;
         if (self->stage == CONN_CLOSING && !orderly) {
-            discard(self);
+            discard(self, end);
             return false;
         }
         size_t held = buf_len(&self->plain);

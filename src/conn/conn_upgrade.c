@@ -238,6 +238,7 @@ static int select_muxer(struct p2p_conn *self)
         rc = self->layer->open(self->layer_state, &shard->env, &self->link->in, &plain);
         if (rc != STEP_DONE)
             return rc < 0 ? rc : 0;
+        shard->pump_bytes += CONN_RECORD_COST;
         if (plain.len)
             rc = p2p__buf_join(&self->plain, &shard->pool, plain.base, plain.len, plain.gap);
         if (rc < 0)
@@ -331,6 +332,7 @@ static void upgrade_link_ended(struct p2p_conn *self)
 void p2p__conn_upgrade(struct p2p_conn *self)
 {
     struct link *link = self->link;
+    uint64_t end = self->shard->pump_bytes + SHARD_CONN_PASS_MAX;
     while (self->stage < CONN_OPEN) {
         int rc = advance(self);
         if (outq_len(&link->out) && link->writable && !link->err)
@@ -341,7 +343,15 @@ void p2p__conn_upgrade(struct p2p_conn *self)
         }
         if (rc > 0)
             continue;
-        if (link->connected && link->readable && !link->eof && link->ops->fill(link) > 0)
+        if (self->shard->pump_bytes >= end) {
+            conn_mark(self); /* more may be there; others get their go first */
+            return;
+        }
+        size_t filled = 0;
+        if (link->connected && link->readable && !link->eof)
+            filled = link->ops->fill(link);
+        self->shard->pump_bytes += filled;
+        if (filled)
             continue;
         if (link->err || link->eof)
             upgrade_link_ended(self);
