@@ -185,13 +185,14 @@ static void poke(struct chaos_stream *s)
     c->in_call = true;
     switch (c->gentle ? 9 : roll(c, 10)) {
     case 0:
-        s->closed = true;
-        s->ended = true;
-        if (s->due_us == CHAOS_NEVER && s->opened)
+        CHAOS_SAY(c, "host %d stream %u closing", s->at->index, s->id);
+        s->closed = s->ended = true;
+        if (s->opened && chaos_deadline(s->at, 10000, 0) < s->due_us)
             s->due_us = chaos_deadline(s->at, 10000, 0);
         p2p_stream_close(s->stream);
         break;
     case 1:
+        CHAOS_SAY(c, "host %d stream %u reset", s->at->index, s->id);
         s->reset = true;
         p2p_stream_reset(s->stream, (uint32_t)roll(c, 100));
         break;

@@ -20,20 +20,20 @@ enum {
 };
 
 /* Seeds that once found a bug. */
-static const uint64_t regressions[] = {1};
+static const uint64_t regressions[] = {1, 17, 24};
 
 /* ---- the world ---- */
 
 static void roll_path(struct chaos *c, p2p_sim_path_options *path)
 {
     *path = (p2p_sim_path_options)P2P_SIM_PATH_INIT;
-    path->latency_us = 100 + roll(c, chance(c, 20) ? 400000 : 60000);
+    path->latency_us = 100 + roll(c, !c->gentle && chance(c, 20) ? 400000 : 60000);
     path->jitter_us = chance(c, 50) ? roll(c, path->latency_us) : 0;
     path->segments = c->segments;
     if (chance(c, 30))
         path->rate = (c->gentle ? UINT64_C(500000) : 20000) << roll(c, 6);
     if (chance(c, 30))
-        path->flight_bytes = 1500 + (uint32_t)roll_size(c, 18);
+        path->flight_bytes = (c->gentle ? 50000 : 1500) + (uint32_t)roll_size(c, 18);
     if (chance(c, 20))
         path->queue_bytes = 20000;
     if (chance(c, 40))
