@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The p2p command as people and programs use it: cli_test.py BUILD [unittest arguments]"""
 
+import atexit
 import contextlib
 import fcntl
 import hashlib
@@ -45,7 +46,9 @@ def run(*args, stdin=b"", env=None, **more):
 
 def start(*args, env=None, **more):
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([P2P, *map(str, args)], env=env or environment(), **{**pipes, **more})
+    process = subprocess.Popen([P2P, *map(str, args)], env=env or environment(), **{**pipes, **more})
+    atexit.register(lambda: process.poll() is None and process.kill())  # of a test that failed
+    return process
 
 
 def objects(raw):
