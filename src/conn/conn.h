@@ -40,6 +40,7 @@ struct ending {
 struct peer_load {
     uint32_t conns;
     uint32_t streams_in;
+    size_t held_bytes; /* unread and unsent, of all its streams */
     uint16_t *by_slot; /* PROTOCOLS_MAX counters, while streams_in > 0 */
 };
 
@@ -151,6 +152,7 @@ struct p2p_stream {
     uint32_t flags;
     uint16_t slot; /* of its handler, while COUNTED */
 };
+    uint32_t held; /* of its peer's held_bytes */
 
 /* What precedes each muxer_stream in its allocation. */
 struct stream_head {
@@ -184,6 +186,8 @@ void p2p__stream_mark(struct p2p_stream *self);
 /* All it promised has left. */
 bool p2p__stream_delivered(const struct p2p_stream *self);
 
+/* Counts what it holds against its peer. */
+void p2p__stream_account(struct p2p_stream *self);
 /* The public error that describes an ending, borrowing its strings. */
 p2p_error p2p__ending_error(const struct ending *ending);
 

@@ -47,6 +47,7 @@ struct shard_limits {
     uint32_t streams_in_max;    /* a connection, and a peer over all its connections */
     uint32_t streams_per_protocol;
     uint32_t stream_send_max; /* bytes a stream may have written and unsent */
+    uint32_t peer_bytes_max;  /* unread and unsent, of all streams of a peer */
     uint32_t stream_window, stream_window_max, conn_window_max;
     uint32_t keepalive_ms, keepalive_timeout_ms;
 };

@@ -428,9 +428,43 @@ static void tell_close(struct p2p_stream *self)
     if (self->mux) {
         self->mux->muxer->ops->stream_free(self->mux);
         self->mux = NULL;
+        p2p__stream_account(self);
         conn_mark(self->conn);
     }
     p2p__work_bury(shard, &self->work, bury);
+}
+
+void p2p__stream_account(struct p2p_stream *self)
+{
+    struct peer_load *load = self->conn ? self->conn->load : NULL;
+    if (!load)
+        return;
+    size_t held = self->mux ? self->mux->in.cap + outq_len(&self->mux->out) : 0;
+    load->held_bytes += held - self->held;
+    self->held = (uint32_t)held;
+}
+
+/* Nothing stays borrowed. What a reader leaves is its peer's to pay for. */
+static void settle(struct p2p_stream *self)
+{
+    struct shard *shard = self->shard;
+    struct muxer_stream *mux = self->mux;
+    int rc = p2p__buf_settle(&mux->in, &shard->pool);
+    p2p__stream_account(self);
+    struct peer_load *load = self->conn->load;
+    if (rc == 0 && mux->in.cap && load && load->held_bytes > shard->limits.peer_bytes_max) {
+        rc = P2P_ELIMIT;
+        shard->owner->limited(shard->host, "memory_per_peer",
+                              "a peer fills streams faster than they are read");
+    }
+    if (rc == 0)
+        return;
+    if (buf_borrowed(&mux->in))
+        buf_consume(&mux->in, buf_len(&mux->in));
+    mux->muxer->ops->reset(mux, 0);
+    p2p__stream_account(self);
+    p2p__stream_end(
+        self, (struct ending){.code = rc, .limit = rc == P2P_ELIMIT ? "memory_per_peer" : NULL});
 }
 
 void p2p__stream_run(struct p2p_stream *self)
@@ -446,13 +480,10 @@ void p2p__stream_run(struct p2p_stream *self)
         tell_drain(self);
     }
     notice_end(self);
-    if (self->flags & STREAM_ENDED) {
+    if (self->flags & STREAM_ENDED)
         tell_close(self);
-    } else if (self->mux && p2p__buf_settle(&self->mux->in, &self->shard->pool) < 0) {
-        /* Nowhere to keep what the reader left. */
-        buf_consume(&self->mux->in, buf_len(&self->mux->in));
-        p2p__stream_end(self, (struct ending){.code = P2P_ENOMEM});
-    }
+    else if (self->mux)
+        settle(self);
 }
 
 bool p2p__stream_delivered(const struct p2p_stream *self)

@@ -6,6 +6,10 @@
 
 #include "codec/varint.h"
 
+enum {
+    SEND_SHARE_MIN = 16 * 1024, /* what a stream may queue though its peer's memory is used up */
+};
+
 static bool readable(const p2p_stream *self)
 {
     return self->mux && !self->opening && !(self->flags & (STREAM_ENDED | STREAM_CLOSED));
@@ -62,6 +66,10 @@ size_t p2p_stream_room(const p2p_stream *self)
     size_t used = (self->mux ? outq_len(&self->mux->out) : 0) +
                   (self->opening ? outq_len(&self->opening->early) : 0);
     size_t max = self->shard->limits.stream_send_max;
+    /* A peer that reads nothing fills its share with few streams; the others get a little still. */
+    if (self->conn && self->conn->load &&
+        self->conn->load->held_bytes >= self->shard->limits.peer_bytes_max)
+        max = max < SEND_SHARE_MIN ? max : SEND_SHARE_MIN;
     return used < max ? max - used : 0;
 }
 
@@ -69,6 +77,7 @@ static void wrote(p2p_stream *self)
 {
     if (self->mux && sink(self) == &self->mux->out) {
         self->mux->muxer->ops->written(self->mux);
+        p2p__stream_account(self);
         conn_mark(self->conn);
     }
 }
@@ -170,9 +179,8 @@ void p2p_stream_set_timeout(p2p_stream *self, int timeout_ms)
 {
     if (self->flags & (STREAM_ENDED | STREAM_CLOSED))
         return;
-    self->deadline_us = timeout_ms < 0
-                            ? HEAP_NEVER
-                            : shard_now_us(self->shard) + (uint64_t)timeout_ms * 1000;
+    self->deadline_us =
+        timeout_ms < 0 ? HEAP_NEVER : shard_now_us(self->shard) + (uint64_t)timeout_ms * 1000;
     p2p__stream_arm(self);
 }
 

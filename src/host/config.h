@@ -34,6 +34,8 @@
     X(CONN_WINDOW_MAX, "conn_window_max", BYTES, "16M",                                            \
       "by which all receive windows of a connection may grow together")                            \
     X(STREAM_SEND_MAX, "stream_send_max", BYTES, "256K", "bytes written to a stream and not sent") \
+    X(MEMORY_PER_PEER, "memory_per_peer", BYTES, "32M",                                            \
+      "bytes unread and unsent of all streams of one peer")                                        \
     X(MEMORY, "memory", BYTES, "256M", "memory for bytes under way, in all")
 
 #define P2P_VERSION_TEXT "0.1.0"

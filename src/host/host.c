@@ -257,6 +257,7 @@ static void set_limits(p2p_host *self)
         .keepalive_ms = (uint32_t)p2p__config_number(config, OPTION_KEEPALIVE),
         .keepalive_timeout_ms = (uint32_t)p2p__config_number(config, OPTION_KEEPALIVE_TIMEOUT),
     };
+        .peer_bytes_max = (uint32_t)p2p__config_number(config, OPTION_MEMORY_PER_PEER),
     p2p__limits_init(&self->limits, config);
 }
 

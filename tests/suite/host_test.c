@@ -326,6 +326,53 @@ static void test_streams_beyond_the_protocols_limit_are_reset(void **state)
     test_free(many);
 }
 
+/* A peer that fills many streams of a reader that is stuck loses streams, not the host its memory.
+ */
+static void memory_per_peer(void **state, const char *limit, int want_reset)
+{
+    static const p2p_stream_events mute = {
+        .size = sizeof(mute), .on_read = mute_read, .on_close = echo_close};
+    const char *options[] = {limit, NULL};
+    struct world world;
+    char addr[256];
+    world_init(&world, kind_of(state), 1, false);
+    p2p_host *a = world_host(&world, NULL), *b = world_host(&world, options);
+    assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &mute, NULL), 0);
+    world_addr(b, addr, sizeof(addr));
+    struct side side[8] = {{0}};
+    for (int i = 0; i < 8; i++) {
+        side[i].to_send = 150 * 1024;
+        open_echo(a, addr, &side[i]);
+    }
+    world_run(&world, 500);
+    int reset = 0;
+    for (int i = 0; i < 8; i++)
+        reset += side[i].closed && side[i].close_code == P2P_ERESET;
+    if (want_reset)
+        assert_in_range(reset, 1, 7);
+    else
+        assert_int_equal(reset, 0);
+    for (int i = 0; i < 8; i++)
+        if (!side[i].closed)
+            p2p_stream_reset(side[i].stream, 0);
+    world_run(&world, 300);
+    /* What was held is free again. */
+    struct side good = {.to_send = 100};
+    assert_int_equal(p2p_host_handle(b, "/echo/again", &echo_events, NULL), 0);
+    const char *again = "/echo/again";
+    good.stream = p2p_host_open(a, addr, &again, 1, NULL, &client_events, &good);
+    pump(&good);
+    assert_true(world_until(&world, closed, &good, 5000));
+    assert_int_equal(good.close_code, 0);
+    world_fini(&world);
+}
+
+static void test_a_peers_memory_has_a_limit(void **state)
+{
+    memory_per_peer(state, "memory_per_peer=1M", 1);
+    memory_per_peer(state, "memory_per_peer=2M", 0);
+}
+
 /* ---- messages ---- */
 
 struct reply {
@@ -491,6 +538,7 @@ int main(void)
         BOTH(test_a_reader_that_stops_costs_only_its_stream),
         BOTH(test_a_hundred_streams_at_once),
         BOTH(test_streams_beyond_the_protocols_limit_are_reset),
+        BOTH(test_a_peers_memory_has_a_limit),
         BOTH(test_a_request_and_its_reply),
         BOTH(test_messages_at_both_sides_of_their_limit),
         BOTH(test_a_request_nobody_answers_ends_at_its_deadline),
