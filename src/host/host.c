@@ -116,6 +116,7 @@ static void host_free(p2p_host *self)
     p2p__shard_fini(&self->shard);
     p2p_key_free(self->key);
     p2p_config_free(self->config);
+    p2p__free(self->spare_closer);
     p2p__free(self);
 }
 
@@ -203,10 +204,15 @@ void p2p_host_close(p2p_host *self, p2p_done_cb done, void *user)
 {
     struct p2p_io *io = self->shard.io;
     struct close_cb *closer = p2p__alloc(sizeof(*closer));
+    bool here = !self->own_io || !self->started || io->ops->on_thread(io);
+    if (!closer && here) {
+        closer = self->spare_closer;
+        self->spare_closer = NULL;
+    }
     /* Closing must not fail for want of 24 bytes: then only its callback is lost. */
     if (closer)
         *closer = (struct close_cb){.done = done, .user = user};
-    if (!self->own_io || !self->started || io->ops->on_thread(io)) {
+    if (here) {
         if (closer)
             add_closer(self, closer);
         close_now(self);
@@ -311,7 +317,10 @@ static p2p_host *host_alloc(const p2p_config *config)
     if (!self)
         return NULL;
     self->config = p2p__config_clone(config);
-    if (!self->config) {
+    self->spare_closer = p2p__alloc(sizeof(*self->spare_closer));
+    if (!self->config || !self->spare_closer) {
+        p2p_config_free(self->config);
+        p2p__free(self->spare_closer);
         p2p__free(self);
         return NULL;
     }
@@ -337,7 +346,8 @@ int p2p__host_new(const p2p_config *config, p2p_io *io, p2p_host **out, p2p_erro
     p2p_host *self = host_alloc(config);
     p2p_io *own = io ? NULL : p2p_io_poll();
     if (!self || (!io && !own)) {
-        p2p__free(self);
+        if (self)
+            host_free(self);
         if (own)
             p2p_io_free(own);
         p2p__host_error(err, P2P_ENOMEM, 0, p2p_code_text(P2P_ENOMEM));

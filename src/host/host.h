@@ -153,8 +153,9 @@ struct p2p_op {
     p2p_done_cb done;
     void *user;
     p2p_error *why;
+    const p2p_error *fallback; /* what is told without a why; NULL: success */
     uint64_t deadline_us;
-    bool finished;
+    bool finished, told;
     /* What cancelling ends as well, or NULL. */
     void (*on_cancel)(p2p_op *);
 };
@@ -199,6 +200,7 @@ struct p2p_host {
     struct limits limits;
     struct attached *attached;
     struct close_cb *closers;
+    struct close_cb *spare_closer; /* the first closing is told even when out of memory */
     uint64_t next_conn_id;
     uint64_t limit_window_us; /* of on_limit's rate */
     uint32_t limit_events;

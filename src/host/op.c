@@ -3,6 +3,19 @@
 
 #include "base/mem.h"
 
+/* What is told when there is no memory for the reason. */
+static const p2p_error no_memory = {
+    .size = sizeof(p2p_error), .code = P2P_ENOMEM, .message = "out of memory"};
+static const p2p_error canceled = {
+    .size = sizeof(p2p_error), .code = P2P_ECANCELED, .message = "canceled"};
+
+static void set_why(p2p_op *self, const p2p_error *why, const p2p_error *fallback)
+{
+    p2p_error_free(self->why);
+    self->why = why ? p2p_error_copy(why) : NULL;
+    self->fallback = fallback;
+}
+
 static void bury(struct work *work)
 {
     p2p_op *self = P2P__CONTAINER(work, p2p_op, work);
@@ -13,11 +26,12 @@ static void bury(struct work *work)
 static void op_run(struct work *work)
 {
     p2p_op *self = P2P__CONTAINER(work, p2p_op, work);
-    if (!self->finished)
+    if (!self->finished || self->told)
         return;
     list_remove(&self->all);
+    self->told = true;
     if (self->done)
-        self->done(self->user, self->why);
+        self->done(self->user, self->why ? self->why : self->fallback);
     p2p__work_bury(&self->host->shard, &self->work, bury);
 }
 
@@ -50,24 +64,18 @@ void p2p__op_finish(p2p_op *self, const p2p_error *why)
     self->finished = true;
     list_remove(&self->wait);
     timer_set(&self->host->shard, &self->timer, HEAP_NEVER);
-    if (why) {
-        static const p2p_error no_memory = {
-            .size = sizeof(p2p_error), .code = P2P_ENOMEM, .message = "out of memory"};
-        self->why = p2p_error_copy(why);
-        if (!self->why)
-            self->why = p2p_error_copy(&no_memory);
-    }
+    if (why)
+        set_why(self, why, why->code == P2P_ECANCELED ? &canceled : &no_memory);
     p2p__work_mark(&self->host->shard, &self->work);
 }
 
 void p2p_op_cancel(p2p_op *self)
 {
-    const p2p_error canceled = {
-        .size = sizeof(canceled), .code = P2P_ECANCELED, .message = p2p_code_text(P2P_ECANCELED)};
+    if (self->told)
+        return;
     if (self->finished) {
         /* It had ended, but nobody was told yet: what is told is the cancellation. */
-        p2p_error_free(self->why);
-        self->why = p2p_error_copy(&canceled);
+        set_why(self, NULL, &canceled);
         return;
     }
     if (self->on_cancel)
