@@ -40,6 +40,7 @@ struct layer_config {
     const uint8_t *expected_peer; /* peer id bytes the remote must prove, or NULL (0: anybody) */
     size_t expected_peer_len;
     uint8_t random[64]; /* fresh randomness for ephemeral and static keys */
+    const uint8_t *psk; /* the private network's key, 32 bytes; for p2p__layer_pnet only */
 };
 
 /* What the handshake proved. Filled as it goes; final at STEP_DONE. */
@@ -66,6 +67,12 @@ struct layer_ops {
     size_t plain_max;      /* the most plaintext one record takes */
     size_t overhead;       /* wire bytes of a record beyond its plaintext, at most */
 
+    /* What a secure channel may lack. One with either is off unless asked for, and is told aloud. */
+    bool clear;    /* everybody on the way can read what is sent */
+    bool unproven; /* and be whoever they say they are, and alter what is sent */
+    /* A record is its plaintext: what would be sealed may be sent as it is, without a copy. */
+    bool transparent;
+
     /* state and handshake are zeroed memory of the sizes above. */
     int (*start)(void *state, void *handshake, const struct layer_config *,
                  const struct layer_env *);
@@ -85,5 +92,10 @@ struct layer_ops {
 };
 
 extern const struct layer_ops p2p__layer_noise;
+extern const struct layer_ops p2p__layer_plaintext; /* /plaintext/2.0.0; clear, unproven */
+extern const struct layer_ops p2p__layer_signed;    /* /libp2p-c/signed/1.0.0; clear */
+/* Private networks: not a secure channel but what lies under one. Proves nobody (remote_peer_len
+ * stays 0), and what another key's holder sends opens as noise, never as an error. */
+extern const struct layer_ops p2p__layer_pnet;
 
 #endif

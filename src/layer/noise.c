@@ -1,168 +1,24 @@
-/* The secure channel "/noise" (libp2p specs, noise r5): Noise XX, with libp2p's identity in the
- * payloads, in frames of a 16-bit length and that many bytes. */
+/* The secure channel "/noise" (libp2p specs, noise r5) once it stands: frames of a 16-bit length
+ * and that many bytes. */
 #include "layer/noise.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include <p2p/error.h>
-#include <p2p/key.h>
-
-#include "layer/noise_payload.h"
 
 static int noise_start(void *state, void *handshake, const struct layer_config *config,
                        const struct layer_env *env)
 {
     (void)state;
-    struct noise_handshake *self = handshake;
-    assert(config->muxer_count <= LAYER_MUXERS_MAX);
-    self->config = config;
-    /* A new static key for every session, which the spec allows, has nothing to store or leak. */
-    _Static_assert(sizeof config->random == 2 * P2P__DH_LEN, "two secrets");
     const uint8_t none[1] = {0};
-    p2p__noise_xx_init(&self->xx, env, config->initiator, none, 0, config->random,
-                       config->random + P2P__DH_LEN);
+    p2p__noise_handshake_start(handshake, config, env, none, 0);
     return 0;
-}
-
-static int fail(struct layer_result *result, int code, const char *sentence)
-{
-    result->error = sentence;
-    return code;
-}
-
-/* The first of the initiator's list that both have. No list from either side is not "no overlap":
- * then the muxer is negotiated as if there were no such extension. */
-static int muxer_choose(const struct layer_config *config, const struct noise_payload *payload,
-                        struct layer_result *result)
-{
-    if (!payload->has_muxers || config->muxer_count == 0)
-        return 0;
-    int index = config->initiator ? payload->ours_first : payload->theirs_first;
-    if (index < 0)
-        return fail(result, P2P_ENOMUXER, "the remote supports none of our stream muxers");
-    result->muxer = config->muxers[index];
-    return 0;
-}
-
-static int identity_check(const struct noise_handshake *self, const struct noise_payload *payload,
-                          struct layer_result *result)
-{
-    const struct layer_config *config = self->config;
-    int code = p2p__noise_payload_verify(payload, self->xx.remote_static);
-    if (code == P2P_ENOMEM)
-        return code;
-    if (code == P2P_EKEY)
-        return fail(result, P2P_EHANDSHAKE,
-                    "the remote's identity key is missing, malformed or of an unsupported kind");
-    if (code < 0)
-        return fail(result, P2P_EHANDSHAKE,
-                    "the remote did not prove its identity: its signature does not verify");
-    p2p_peer_id id;
-    if (p2p_peer_id_from_public_key(payload->identity_key, payload->identity_key_len, &id) < 0)
-        return fail(result, P2P_EHANDSHAKE, "the remote's identity key is malformed");
-    _Static_assert(sizeof result->remote_peer >= P2P_PEER_ID_MAX, "any peer id fits");
-    memcpy(result->remote_peer, id.bytes, id.len);
-    result->remote_peer_len = id.len;
-    if (config->expected_peer && (config->expected_peer_len != id.len ||
-                                  memcmp(config->expected_peer, id.bytes, id.len) != 0))
-        return fail(result, P2P_EPEERID,
-                    "the remote proved another peer id than the one asked for");
-    return 0;
-}
-
-static int message_read(struct noise_handshake *self, const struct layer_env *env, uint8_t *in,
-                        size_t in_len, struct layer_result *result)
-{
-    const uint8_t *bytes;
-    size_t len;
-    int code = p2p__noise_xx_read(&self->xx, env, in, in_len, &bytes, &len);
-    if (code < 0)
-        return fail(result, code, "the remote's Noise message does not decrypt, or has a weak key");
-    /* Nothing is secret or proven in the first message, and nothing in it is looked at. */
-    if (self->xx.messages == 1)
-        return 0;
-    const struct layer_config *config = self->config;
-    struct noise_payload payload;
-    if (p2p__noise_payload_decode(bytes, len, config->muxers, config->muxer_count, &payload) < 0)
-        return fail(result, P2P_EHANDSHAKE, "the remote's Noise payload is malformed");
-    code = identity_check(self, &payload, result);
-    return code < 0 ? code : muxer_choose(config, &payload, result);
-}
-
-static size_t frame_len(const uint8_t header[NOISE_HEADER_LEN])
-{
-    return (size_t)header[0] << 8 | header[1];
-}
-
-/* One frame, all of it or nothing. */
-static int message_recv(struct noise_handshake *self, const struct layer_env *env, struct buf *in,
-                        struct layer_result *result)
-{
-    if (buf_len(in) < NOISE_HEADER_LEN)
-        return STEP_WANT_INPUT;
-    size_t len = frame_len(buf_data(in));
-    if (len < p2p__noise_xx_overhead(&self->xx))
-        return fail(result, P2P_EHANDSHAKE, "the remote's Noise message is too short");
-    if (buf_len(in) < NOISE_HEADER_LEN + len)
-        return STEP_WANT_INPUT;
-    int code = message_read(self, env, buf_data_mut(in) + NOISE_HEADER_LEN, len, result);
-    buf_consume(in, NOISE_HEADER_LEN + len);
-    return code < 0 ? code : STEP_DONE;
-}
-
-static int message_send(struct noise_handshake *self, const struct layer_env *env, struct outq *out,
-                        struct layer_result *result)
-{
-    const struct layer_config *config = self->config;
-    uint8_t payload[NOISE_PAYLOAD_MAX];
-    uint8_t frame[NOISE_HEADER_LEN + NOISE_XX_OVERHEAD_MAX + NOISE_PAYLOAD_MAX];
-    int payload_len = 0;
-    /* The spec: nothing goes into the first message, which is not secret. */
-    if (self->xx.messages > 0)
-        payload_len = p2p__noise_payload_encode(config->key, self->xx.static_public, config->muxers,
-                                                config->muxer_count, payload);
-    if (payload_len < 0)
-        return fail(result, payload_len, "our own key does not sign");
-    size_t len = p2p__noise_xx_overhead(&self->xx) + (size_t)payload_len;
-    frame[0] = (uint8_t)(len >> 8);
-    frame[1] = (uint8_t)len;
-    int code =
-        p2p__noise_xx_write(&self->xx, env, payload, (size_t)payload_len, frame + NOISE_HEADER_LEN);
-    if (code < 0)
-        return fail(result, code, "the remote's ephemeral Noise key is weak");
-    return p2p__outq_append(out, env->pool, frame, NOISE_HEADER_LEN + len);
 }
 
 static int noise_step(void *state, void *handshake, const struct layer_env *env, struct buf *in,
                       struct outq *out, struct layer_result *result)
 {
-    struct noise_state *channel = state;
-    struct noise_handshake *self = handshake;
-    if (self->failed < 0)
-        return self->failed;
-    while (!noise_xx_done(&self->xx)) {
-        int code = noise_xx_writes(&self->xx) ? message_send(self, env, out, result)
-                                              : message_recv(self, env, in, result);
-        if (code < 0)
-            self->failed = code;
-        if (code != STEP_DONE)
-            return code;
-    }
-    p2p__noise_xx_split(&self->xx, env, &channel->send, &channel->recv);
-    return STEP_DONE;
-}
-
-static void noise_handshake_fini(void *handshake)
-{
-    p2p__wipe(handshake, sizeof(struct noise_handshake));
-}
-
-/* What was consumed right before this frame ended with the tag of another one (or was handshake or
- * negotiation): dead bytes that leftover plaintext may be moved over. */
-static size_t gap_before(const struct buf *in)
-{
-    return in->head < P2P__AEAD_TAG_LEN ? in->head : P2P__AEAD_TAG_LEN;
+    return p2p__noise_handshake_step(handshake, env, in, out, result, state);
 }
 
 static int noise_open(void *state, const struct layer_env *env, struct buf *in, struct span *plain)
@@ -170,7 +26,7 @@ static int noise_open(void *state, const struct layer_env *env, struct buf *in, 
     struct noise_state *self = state;
     if (buf_len(in) < NOISE_HEADER_LEN)
         return STEP_WANT_INPUT;
-    size_t len = frame_len(buf_data(in));
+    size_t len = noise_frame_len(buf_data(in));
     if (len < P2P__AEAD_TAG_LEN)
         return P2P_EPROTO;
     if (buf_len(in) < NOISE_HEADER_LEN + len)
@@ -182,7 +38,7 @@ static int noise_open(void *state, const struct layer_env *env, struct buf *in, 
     *plain = (struct span){
         .base = body,
         .len = len - P2P__AEAD_TAG_LEN,
-        .gap = gap_before(in) + NOISE_HEADER_LEN,
+        .gap = noise_gap(in) + NOISE_HEADER_LEN,
     };
     buf_consume(in, NOISE_HEADER_LEN + len);
     return STEP_DONE;
@@ -216,7 +72,7 @@ const struct layer_ops p2p__layer_noise = {
     .overhead = NOISE_HEADER_LEN + P2P__AEAD_TAG_LEN,
     .start = noise_start,
     .step = noise_step,
-    .handshake_fini = noise_handshake_fini,
+    .handshake_fini = p2p__noise_handshake_fini,
     .open = noise_open,
     .seal = noise_seal,
     .fini = noise_fini,

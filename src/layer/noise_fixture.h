@@ -1,5 +1,5 @@
 /* Two ends of a Noise channel in memory, and a peer that does not keep to the rules; for the tests.
- */
+ * Those of other layers define FIXTURE_LAYER. */
 #ifndef P2P_LAYER_NOISE_FIXTURE_H
 #define P2P_LAYER_NOISE_FIXTURE_H
 
@@ -16,7 +16,11 @@ enum {
     IN_MAX = 4 * 65537,
 };
 
-static const struct layer_ops *const ops = &p2p__layer_noise;
+#ifndef FIXTURE_LAYER
+#define FIXTURE_LAYER p2p__layer_noise
+#endif
+
+static const struct layer_ops *const ops = &FIXTURE_LAYER;
 
 /* One end of a channel, driven through its table only. */
 struct end {
