@@ -150,9 +150,9 @@ struct p2p_stream {
     uint64_t deadline_us; /* the application's */
     uint32_t want;
     uint32_t flags;
+    uint32_t held; /* of its peer's held_bytes */
     uint16_t slot; /* of its handler, while COUNTED */
 };
-    uint32_t held; /* of its peer's held_bytes */
 
 /* What precedes each muxer_stream in its allocation. */
 struct stream_head {
@@ -183,11 +183,11 @@ void p2p__stream_end_error(struct p2p_stream *self, const p2p_error *why);
 void p2p__stream_arm(struct p2p_stream *self);
 /* Looks at it again in this turn or the next. */
 void p2p__stream_mark(struct p2p_stream *self);
+/* Counts what it holds against its peer. */
+void p2p__stream_account(struct p2p_stream *self);
 /* All it promised has left. */
 bool p2p__stream_delivered(const struct p2p_stream *self);
 
-/* Counts what it holds against its peer. */
-void p2p__stream_account(struct p2p_stream *self);
 /* The public error that describes an ending, borrowing its strings. */
 p2p_error p2p__ending_error(const struct ending *ending);
 

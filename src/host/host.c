@@ -257,13 +257,13 @@ static void set_limits(p2p_host *self)
         .streams_in_max = (uint32_t)p2p__config_number(config, OPTION_STREAMS_IN),
         .streams_per_protocol = (uint32_t)p2p__config_number(config, OPTION_STREAMS_PER_PROTOCOL),
         .stream_send_max = (uint32_t)p2p__config_number(config, OPTION_STREAM_SEND_MAX),
+        .peer_bytes_max = (uint32_t)p2p__config_number(config, OPTION_MEMORY_PER_PEER),
         .stream_window = 256 * 1024, /* the yamux spec's, for both sides, always */
         .stream_window_max = (uint32_t)p2p__config_number(config, OPTION_STREAM_WINDOW_MAX),
         .conn_window_max = (uint32_t)p2p__config_number(config, OPTION_CONN_WINDOW_MAX),
         .keepalive_ms = (uint32_t)p2p__config_number(config, OPTION_KEEPALIVE),
         .keepalive_timeout_ms = (uint32_t)p2p__config_number(config, OPTION_KEEPALIVE_TIMEOUT),
     };
-        .peer_bytes_max = (uint32_t)p2p__config_number(config, OPTION_MEMORY_PER_PEER),
     p2p__limits_init(&self->limits, config);
 }
 
