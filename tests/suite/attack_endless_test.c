@@ -3,13 +3,11 @@
  */
 #include "tests/test.h"
 
-#include "tests/fake_io.h"
+#include "tests/fake_dialer.h"
 
 #include <p2p/p2p.h>
 
-#include "conn/multistream.h"
 #include "host/host.h"
-#include "layer/layer.h"
 #include "muxer/yamux.h"
 
 enum {
@@ -18,75 +16,30 @@ enum {
     RUNAWAY = 64 << 20,
 };
 
-/* The dialer's side, driven by what the host reads. */
 struct endless {
-    struct layer_config config;
-    struct layer_result result;
-    struct layer_env env;
-    struct pool pool;
-    p2p_key *key;
-    void *state, *handshake;
-    struct multistream select;
-    struct buf in;
-    struct outq out;
-    size_t seen;  /* of what the host sent */
+    struct fake_dialer dialer;
     size_t taken; /* by this turn */
-    bool selected, secure;
     bool runaway;
     /* One piece of what never ends, at out; its length. */
     size_t (*more)(struct endless *, uint8_t *out);
 };
 
-static size_t record(struct endless *self, const void *bytes, size_t len, uint8_t *out)
-{
-    struct p2p__const_iov in = {bytes, len};
-    int64_t n = p2p__layer_noise.seal(self->state, &self->env, &in, 1, out);
-    assert_true(n > 0);
-    return (size_t)n;
-}
-
-static size_t drain_out(struct endless *self, uint8_t *out)
-{
-    struct iov iov[8];
-    size_t bytes, done = 0;
-    for (size_t n; (n = p2p__outq_iov(&self->out, iov, 1, 4096, &bytes)) > 0;) {
-        memcpy(out + done, iov[0].base, bytes);
-        done += bytes;
-        outq_consume(&self->out, &self->pool, bytes);
-    }
-    return done;
-}
-
-static size_t shake(struct endless *self, struct fake_link *link, uint8_t *out)
-{
-    static const char *const ids[] = {"/noise"};
-    struct multistream_choice choice;
-    if (!self->select.protocols)
-        p2p__multistream_dial_init(&self->select, ids, 1);
-    assert_int_equal(p2p__buf_append(&self->in, &self->pool, link->sent + self->seen,
-                                     link->sent_len - self->seen),
-                     0);
-    self->seen = link->sent_len;
-    if (!self->selected)
-        self->selected = p2p__multistream_step(&self->select, &self->pool, &self->in, &self->out,
-                                               &choice) == STEP_DONE;
-    if (self->selected && !self->secure)
-        self->secure = p2p__layer_noise.step(self->state, self->handshake, &self->env, &self->in,
-                                             &self->out, &self->result) == STEP_DONE;
-    return drain_out(self, out);
-}
-
 static size_t endless_source(struct fake_link *link, uint8_t *out, size_t room)
 {
     struct endless *self = link->user;
-    if (!self->secure)
-        return room > 4096 ? shake(self, link, out) : 0;
+    if (!self->dialer.secure)
+        return room > FAKE_SHAKE_MAX ? fake_dialer_shake(&self->dialer, link, out) : 0;
     size_t n = 0;
     while (room - n > 4096 && self->taken < RUNAWAY)
         n += self->more(self, out + n);
     self->taken += n;
     self->runaway = self->runaway || self->taken >= RUNAWAY;
     return n;
+}
+
+static size_t record(struct endless *self, const void *bytes, size_t len, uint8_t *out)
+{
+    return fake_dialer_record(&self->dialer, bytes, len, out);
 }
 
 static size_t empty_records(struct endless *self, uint8_t *out)
@@ -129,7 +82,6 @@ static void closed(void *user, const p2p_error *why)
 
 static void run_endless(size_t (*more)(struct endless *, uint8_t *out), bool early_muxer)
 {
-    static const char *const muxers[] = {"/yamux/1.0.0"};
     struct fake_io *io = malloc(sizeof(*io));
     struct endless self = {.more = more};
     char why[100];
@@ -140,18 +92,7 @@ static void run_endless(size_t (*more)(struct endless *, uint8_t *out), bool ear
     p2p_host *host;
     assert_int_equal(p2p_host_new(config, &io->io, &host, NULL), 0);
     p2p_config_free(config);
-    assert_int_equal(p2p_key_generate(P2P_KEY_ED25519, &self.key), 0);
-    p2p__pool_init(&self.pool, 0);
-    self.env = (struct layer_env){
-        .crypto = io->io.crypto, .aead = io->io.crypto->aead_new(), .pool = &self.pool};
-    self.config = (struct layer_config){
-        .initiator = true, .key = self.key, .muxers = muxers, .muxer_count = early_muxer};
-    memset(self.config.random, 7, sizeof(self.config.random));
-    self.state = calloc(1, p2p__layer_noise.state_size);
-    self.handshake = calloc(1, p2p__layer_noise.handshake_size);
-    buf_init(&self.in, IO_FILL_MAX);
-    assert_int_equal(p2p__layer_noise.start(self.state, self.handshake, &self.config, &self.env),
-                     0);
+    fake_dialer_init(&self.dialer, io, early_muxer);
     struct fake_link *link = fake_connect(io, endless_source, &self);
     for (int turn = 0; turn < 40; turn++) {
         self.taken = 0;
@@ -159,10 +100,10 @@ static void run_endless(size_t (*more)(struct endless *, uint8_t *out), bool ear
         fake_turns(io, 1);
         assert_false(self.runaway);
         assert_true(self.taken <= TURN_BYTES);
-        if (io->links && !self.secure)
+        if (io->links && !self.dialer.secure)
             fake_wake(link);
     }
-    assert_true(self.secure);
+    assert_true(self.dialer.secure);
     /* Its time comes, whatever it sends. */
     if (!early_muxer) {
         io->now_us += 11 * 1000 * 1000;
@@ -181,13 +122,7 @@ static void run_endless(size_t (*more)(struct endless *, uint8_t *out), bool ear
     }
     assert_true(over);
     assert_int_equal(io->links, 0);
-    p2p__buf_fini(&self.in, &self.pool);
-    p2p__outq_fini(&self.out, &self.pool);
-    p2p__pool_fini(&self.pool);
-    io->io.crypto->aead_free(self.env.aead);
-    free(self.state);
-    free(self.handshake);
-    p2p_key_free(self.key);
+    fake_dialer_fini(&self.dialer);
     free(io);
 }
 
