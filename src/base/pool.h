@@ -1,4 +1,4 @@
-/* The host's memory for bytes under way: blocks of 4, 16 and 64 KiB that go back when empty. The
+/* The host's memory for bytes under way: blocks of 4, 16 and 66 KiB that go back when empty. The
  * pool keeps at most 4 MiB of free blocks: a malloc and free of 64 KiB for each burst costs up to
  * five seals on some allocators. */
 #ifndef P2P_BASE_POOL_H
@@ -10,7 +10,7 @@
 enum {
     POOL_SMALL = 4096,
     POOL_MEDIUM = 16384,
-    POOL_LARGE = 65536,
+    POOL_LARGE = 66 * 1024, /* so that 64 KiB fit with what precedes them: a record's length */
     POOL_KEEP_MAX = 4 * 1024 * 1024,
 };
 
@@ -31,7 +31,7 @@ void p2p__pool_init(struct pool *self, size_t max_bytes);
 void p2p__pool_fini(struct pool *self);
 
 /* At least *size bytes (uninitialised), with the real size in *size; NULL when out of memory or
- * over max_bytes. Larger than 64 KiB comes from the allocator. */
+ * over max_bytes. Larger than POOL_LARGE comes from the allocator. */
 void *p2p__pool_get(struct pool *self, size_t *size);
 /* size: what p2p__pool_get gave. */
 void p2p__pool_put(struct pool *self, void *block, size_t size);

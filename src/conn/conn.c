@@ -245,21 +245,15 @@ static void conn_run(struct work *work)
 {
     struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
     struct shard *shard = self->shard;
-    uint64_t start = shard->pump_bytes;
+    uint64_t end = shard->pump_bytes + SHARD_CONN_PASS_MAX;
     check_deadlines(self);
     if (self->stage < CONN_OPEN)
         p2p__conn_upgrade(self);
     bool more = self->stage == CONN_OPEN || self->stage == CONN_CLOSING;
     while (more) {
-        size_t left = SHARD_CONN_PASS_MAX - (size_t)(shard->pump_bytes - start);
-        more = p2p__conn_pump_in(self, left);
+        more = p2p__conn_pump_in(self, end);
         tell(self);
         p2p__conn_pump_out(self, SHARD_CONN_PASS_MAX);
-        if (shard->pump_bytes - start >= SHARD_CONN_PASS_MAX) {
-            if (more)
-                conn_mark(self);
-            break;
-        }
     }
     if (self->stage == CONN_CLOSING)
         advance_closing(self);

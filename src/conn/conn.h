@@ -101,8 +101,10 @@ void p2p__conn_upgrade(struct p2p_conn *self);
 void p2p__upgrade_free(struct p2p_conn *self);
 
 /* conn_pump.c: bytes of an open or closing connection. in: true while a reader must be told before
- * more is taken. */
-bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget);
+ * more is taken. Once shard->pump_bytes has reached `end`, nothing more is read and the connection
+ * is marked instead; what was read by then is still opened, because keeping it would cost a copy,
+ * unless it is many small records: they may exceed `end` by a fill's bytes. */
+bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end);
 void p2p__conn_pump_out(struct p2p_conn *self, size_t budget);
 /* Seals iov into records and hands them to the link. */
 int p2p__conn_seal(struct p2p_conn *self, const struct iov *iov, size_t iov_count);

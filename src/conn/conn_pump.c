@@ -32,9 +32,10 @@ static void link_ended(struct p2p_conn *self)
 /* The next record of the link into `plain`; as layer_ops.open. */
 static int open_record(struct p2p_conn *self)
 {
-    struct span plain;
+    struct span plain = {0};
     size_t held = buf_len(&self->link->in);
     int rc = self->layer->open(self->layer_state, &self->shard->env, &self->link->in, &plain);
+    self->link->need = rc == STEP_WANT_INPUT ? (uint32_t)plain.len : 0;
     if (rc != STEP_DONE)
         return rc;
     self->shard->pump_bytes += CONN_RECORD_COST + held - buf_len(&self->link->in);
@@ -48,6 +49,12 @@ static int open_record(struct p2p_conn *self)
 static bool fillable(const struct p2p_conn *self)
 {
     return self->link->readable && !self->link->eof;
+}
+
+/* The link holds so much of a record that its rest is read rather than its beginning kept. */
+static bool cut_record(const struct p2p_conn *self)
+{
+    return self->link->need && buf_len(&self->link->in) > IO_HEADROOM;
 }
 
 /* True if the link brought bytes. What lies in its memory is gone then: nothing may be lent. */
@@ -80,9 +87,15 @@ static void discard(struct p2p_conn *self, uint64_t end)
     } while (fill(self));
 }
 
-bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
+/* Others get their go first. */
+static bool pause_in(struct p2p_conn *self)
 {
-    uint64_t end = self->shard->pump_bytes + budget;
+    conn_mark(self);
+    return false;
+}
+
+bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
+{
     for (;;) {
         bool orderly = self->ending.code == P2P_ECLOSED || self->ending.code == P2P_ECANCELED;
         if (self->stage == CONN_DEAD)
@@ -102,8 +115,10 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
         }
         /* Joining the next record to owned bytes may move or free what streams were lent of them.
          */
-        if (self->shard->pump_bytes >= end || (self->lent && self->plain.cap))
+        if (self->lent && self->plain.cap)
             return true;
+        if (self->shard->pump_bytes >= end + IO_FILL_MAX)
+            return pause_in(self);
         rc = open_record(self);
         if (rc == STEP_DONE)
             continue;
@@ -114,6 +129,8 @@ bool p2p__conn_pump_in(struct p2p_conn *self, size_t budget)
         if (fillable(self)) {
             if (self->lent)
                 return true;
+            if (self->shard->pump_bytes >= end && !cut_record(self))
+                return pause_in(self);
             if (p2p__buf_settle(&self->plain, &self->shard->pool) < 0) {
                 fail_in(self, P2P_ENOMEM, NULL);
                 continue;

@@ -22,8 +22,10 @@
 #include "base/pool.h"
 
 enum {
-    IO_FILL_MAX =
-        128 * 1024,   /* larger reads lose the cache: 256 KiB ran at 0.84-0.93 of the limit */
+    IO_RECORD_MAX = 65537, /* the longest record of a layer above, which is Noise's */
+    /* Two of those exactly, so that reading bulk cuts none. Larger reads lose the cache: 256 KiB
+     * ran at 0.84-0.93 of the limit. */
+    IO_FILL_MAX = 2 * IO_RECORD_MAX,
     IO_HEADROOM = 64, /* dead bytes before what fill borrows, for leftovers to move into */
     IO_LISTEN_BACKLOG = 512,
 };
@@ -75,6 +77,9 @@ struct link {
     struct pool *pool;
     void (*wake)(struct link *);
     void *owner;
+    /* How many bytes complete the record whose beginning `in` holds, set by the owner; 0: unknown.
+     * With it a fill may stop right there, so that the next one begins with a whole record. */
+    uint32_t need;
     bool connected; /* false while dialing */
     bool readable;  /* fill may bring bytes, eof or err */
     bool writable;  /* the kernel takes bytes */

@@ -13,6 +13,11 @@
 
 struct uv_post;
 
+enum {
+    /* Dead bytes for leftovers to move into, one fill, and the rest of a record that it cut. */
+    UV_SCRATCH_LEN = IO_HEADROOM + IO_FILL_MAX + IO_RECORD_MAX,
+};
+
 struct uv_io {
     struct p2p_io base;
     uv_loop_t *loop;
@@ -38,7 +43,7 @@ struct uv_io {
     size_t post_count;
     bool post_closed;
     atomic_uintptr_t thread; /* the loop's */
-    uint8_t *scratch;        /* IO_HEADROOM dead bytes and IO_FILL_MAX; made by the first fill */
+    uint8_t *scratch;        /* UV_SCRATCH_LEN bytes, made by the first fill */
     struct link *borrower;   /* whose `in` may point into scratch */
 };
 

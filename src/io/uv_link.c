@@ -148,7 +148,7 @@ static size_t fill_scratch(struct uv_link *self, size_t want)
     struct link *link = &self->link;
     assert(scratch_free_for(io, link)); /* settle one link before filling the next */
     if (!io->scratch)
-        io->scratch = p2p__realloc(NULL, IO_HEADROOM + IO_FILL_MAX);
+        io->scratch = p2p__realloc(NULL, UV_SCRATCH_LEN);
     if (!io->scratch || p2p__buf_settle(&link->in, link->pool) < 0)
         return out_of_memory(self);
     uint8_t *base = io->scratch + IO_HEADROOM;
@@ -156,6 +156,28 @@ static size_t fill_scratch(struct uv_link *self, size_t want)
     if (n > 0 && p2p__buf_join(&link->in, link->pool, base, n, IO_HEADROOM) < 0)
         return out_of_memory(self);
     io->borrower = buf_borrowed(&link->in) ? link : NULL;
+    return n;
+}
+
+/* Whether `in` lies in the scratch, with so much room behind. */
+static bool scratch_has(const struct uv_link *self, size_t want)
+{
+    const struct uv_io *io = self->sock.io;
+    const struct buf *in = &self->link.in;
+    return io->borrower == &self->link && buf_borrowed(in) &&
+           (size_t)(io->scratch + UV_SCRATCH_LEN - (in->block + in->tail)) >= want;
+}
+
+/* The rest of a cut record, behind its beginning: what was read does not move, and the next record
+ * starts a new fill. */
+static size_t fill_need(struct uv_link *self)
+{
+    struct buf *in = &self->link.in;
+    size_t need = self->link.need;
+    if (!scratch_has(self, need))
+        return fill_in_place(self, need);
+    size_t n = receive(self, in->block + in->tail, need); /* the lender may write behind */
+    in->tail += (uint32_t)n;
     return n;
 }
 
@@ -172,6 +194,8 @@ static size_t link_fill(struct link *link)
     if (want > IO_FILL_MAX)
         want = IO_FILL_MAX;
     if (buf_len(&link->in) > IO_HEADROOM) {
+        if (link->need && link->need <= want)
+            return fill_need(self);
         size_t room = room_in_place(&link->in, want);
         if (room >= want || room >= IN_PLACE_MIN)
             return fill_in_place(self, room < want ? room : want);

@@ -162,6 +162,87 @@ static void test_fill_twice_without_settling(void **state)
     }
 }
 
+/* The rest of a cut record is read where its beginning lies, in the scratch or in a block of its
+ * own, and not a byte more, so that the next fill borrows again. */
+static void cut_record(bool settled)
+{
+    struct world w;
+    struct pair p;
+    world_open(&w);
+    pair_open(&w, &p, localhost(0));
+    struct buf *in = &p.b->in;
+    fill_with(&w, p.a, p.b, 'a', 1000);
+    if (settled)
+        assert_int_equal(p2p__buf_settle(in, &w.pool), 0);
+    const uint8_t *beginning = buf_data(in);
+    uint64_t copied = w.pool.copied_bytes;
+    uint8_t bytes[600];
+    memset(bytes, 'b', sizeof(bytes));
+    struct iov iov = {bytes, sizeof(bytes)};
+    assert_int_equal(link_send(p.a, &iov, 1), 0);
+    p.b->need = 500;
+    RUN_UNTIL(&w, p.b->readable);
+    assert_int_equal(p.b->ops->fill(p.b), 500);
+    assert_int_equal(buf_borrowed(in), !settled);
+    assert_int_equal(buf_len(in), 1500);
+    assert_ptr_equal(buf_data(in), beginning);
+    assert_int_equal(w.pool.copied_bytes, copied);
+    assert_int_equal(buf_data(in)[1499], 'b');
+    buf_consume(in, 1500);
+    p.b->need = 0;
+    assert_int_equal(p.b->ops->fill(p.b), 100);
+    assert_true(buf_borrowed(in));
+    buf_consume(in, 100);
+    pair_close(&w, &p);
+    world_close(&w);
+}
+
+static void test_cut_record(void **state)
+{
+    (void)state;
+    cut_record(false);
+    cut_record(true);
+}
+
+/* A fill as long as they get, cutting the longest record after its first byte: its rest still fits
+ * behind. */
+static void test_cut_record_of_full_length(void **state)
+{
+    (void)state;
+    struct world w;
+    struct pair p;
+    world_open(&w);
+    pair_open(&w, &p, localhost(0));
+    struct buf *in = &p.b->in;
+    in->max = 2 * IO_FILL_MAX;
+    uint8_t *bytes = calloc(2, IO_FILL_MAX);
+    struct iov iov = {bytes, 2 * IO_FILL_MAX};
+    assert_int_equal(link_send(p.a, &iov, 1), 0);
+    size_t read = 0;
+    while (read < IO_FILL_MAX) {
+        p.a->ops->flush(p.a);
+        RUN_UNTIL(&w, p.b->readable);
+        p.b->need = (uint32_t)(IO_FILL_MAX - read); /* until a fill has brought all it can */
+        read += p.b->ops->fill(p.b);
+    }
+    assert_int_equal(buf_len(in), IO_FILL_MAX);
+    buf_consume(in, IO_FILL_MAX - IO_HEADROOM - 1);
+    uint64_t copied = w.pool.copied_bytes;
+    for (size_t rest = IO_RECORD_MAX - IO_HEADROOM - 1; rest;) {
+        p.a->ops->flush(p.a);
+        RUN_UNTIL(&w, p.b->readable);
+        p.b->need = (uint32_t)rest;
+        rest -= p.b->ops->fill(p.b);
+    }
+    assert_int_equal(buf_len(in), IO_RECORD_MAX);
+    assert_int_equal(w.pool.copied_bytes, copied);
+    assert_true(buf_borrowed(in));
+    buf_consume(in, IO_RECORD_MAX);
+    free(bytes);
+    pair_close(&w, &p);
+    world_close(&w);
+}
+
 static uint8_t pattern(size_t at)
 {
     return (uint8_t)(at * 7 + at / 251);
@@ -474,6 +555,8 @@ int main(void)
         cmocka_unit_test(test_borrow_and_settle),
         cmocka_unit_test(test_borrower_closed),
         cmocka_unit_test(test_fill_twice_without_settling),
+        cmocka_unit_test(test_cut_record),
+        cmocka_unit_test(test_cut_record_of_full_length),
         cmocka_unit_test(test_bulk_in_pieces),
         cmocka_unit_test(test_write_many_iovs),
         cmocka_unit_test(test_backpressure),

@@ -82,7 +82,8 @@ struct layer_ops {
     void (*handshake_fini)(void *handshake); /* wipes; safe at any stage */
 
     /* Opens the next record of `in` in place and consumes it: STEP_DONE with *plain (len may be 0),
-     * STEP_WANT_INPUT, or an error that ends the connection. */
+     * STEP_WANT_INPUT (plain->len, 0 before, may say how many bytes the record lacks), or an error
+     * that ends the connection. */
     int (*open)(void *state, const struct layer_env *, struct buf *in, struct span *plain);
     /* Seals at most plain_max bytes, gathered from in, as one record at out (room for their sum +
      * overhead). Returns the record's length, or an error. */

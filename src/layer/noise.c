@@ -29,8 +29,10 @@ static int noise_open(void *state, const struct layer_env *env, struct buf *in, 
     size_t len = noise_frame_len(buf_data(in));
     if (len < P2P__AEAD_TAG_LEN)
         return P2P_EPROTO;
-    if (buf_len(in) < NOISE_HEADER_LEN + len)
+    if (buf_len(in) < NOISE_HEADER_LEN + len) {
+        plain->len = NOISE_HEADER_LEN + len - buf_len(in);
         return STEP_WANT_INPUT;
+    }
     uint8_t *body = buf_data_mut(in) + NOISE_HEADER_LEN;
     int code = p2p__noise_open(&self->recv, env, NULL, 0, body, len);
     if (code < 0)

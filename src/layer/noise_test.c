@@ -99,6 +99,23 @@ static void expect_three_records(struct fixture *f, struct end *to)
     assert_int_equal(open_code(f, to), STEP_WANT_INPUT);
 }
 
+/* Once the length is there, a record says what it lacks. */
+static void test_open_tells_what_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t bytes[64];
+    shake_hands(f);
+    size_t len = seal(f, &f->dialer, "twelve bytes", 12, bytes);
+    for (size_t i = 0; i < len; i++) {
+        struct span span = {0};
+        int code = ops->open(f->listener.state, &f->env, &f->listener.in, &span);
+        assert_int_equal(code, STEP_WANT_INPUT);
+        assert_int_equal(span.len, i < 2 ? 0 : len - i);
+        feed(f, &f->listener, bytes + i, 1);
+    }
+    expect_open(f, &f->listener, "twelve bytes", 12);
+}
+
 /* Replays to `end`, started anew, what it once received, in two pieces. */
 static void replay(struct fixture *f, struct end *end, const uint8_t *bytes, size_t len,
                    size_t split)
@@ -392,6 +409,7 @@ int main(void)
         TEST(test_both_halves_of_the_randomness),
         TEST(test_table),
         TEST(test_fini_wipes),
+        TEST(test_open_tells_what_is_missing),
         TEST(test_N18_coalesced_and_split_everywhere),
         TEST_CHEAP(test_N18_coalesced_and_split_everywhere),
         TEST(test_one_byte_at_a_time),

@@ -243,8 +243,9 @@ static int take_body(struct yamux *self, struct buf *in, uint64_t now_us)
         p2p__yamux_credit(s, n, now_us);
         p2p__yamux_make_due(s);
     } else if (s) {
-        if (buf_borrowed(&s->base.in) && buf_len(&s->base.in) && n >= YAMUX_COPY_BELOW &&
-            !self->told) {
+        size_t held = buf_borrowed(&s->base.in) ? buf_len(&s->base.in) : 0;
+        /* Joining the two would copy both. */
+        if (held && held + n >= YAMUX_COPY_BELOW && !self->told) {
             self->told = true;
             return MUXER_TELL;
         }
