@@ -3,6 +3,7 @@
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+pkg_check_modules(SSL REQUIRED IMPORTED_TARGET libssl)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(SECP REQUIRED IMPORTED_TARGET libsecp256k1)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
@@ -32,7 +33,7 @@ if(P2P_LTO)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
 endif()
 
-set(P2P_EXTERNAL PkgConfig::CRYPTO PkgConfig::SODIUM PkgConfig::SECP PkgConfig::UV Threads::Threads m)
+set(P2P_EXTERNAL PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::SODIUM PkgConfig::SECP PkgConfig::UV Threads::Threads m)
 
 function(p2p_layers)
   set(below "")

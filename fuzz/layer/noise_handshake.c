@@ -57,7 +57,8 @@ static void victim_init(struct victim *self, uint8_t flags)
     memset(self, 0, sizeof *self);
     p2p__pool_init(&self->pool, 0);
     const struct p2p__crypto *crypto = flags & REAL ? &p2p__crypto_real : &p2p__crypto_cheap;
-    self->env = (struct layer_env){crypto, crypto->aead_new(), &self->pool};
+    self->env =
+        (struct layer_env){.crypto = crypto, .aead = crypto->aead_new(), .pool = &self->pool};
     self->config = (struct layer_config){.initiator = flags & DIALS,
                                          .key = victim_key,
                                          .muxers = muxers,

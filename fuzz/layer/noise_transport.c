@@ -199,7 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct p2p__crypto *crypto = data[0] & 1 ? &p2p__crypto_real : &p2p__crypto_cheap;
     struct world w = {.damaged_at = SIZE_MAX, .wire = malloc(WIRE_CAP)};
     p2p__pool_init(&w.pool, 0);
-    w.env = (struct layer_env){crypto, crypto->aead_new(), &w.pool};
+    w.env = (struct layer_env){.crypto = crypto, .aead = crypto->aead_new(), .pool = &w.pool};
     w.sender.send.key[0] = w.reader.recv.key[0] = 1;
     w.sender.send.nonce = w.reader.recv.nonce = data[0] >> 1;
     buf_init(&w.in, WIRE_CAP);

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-static const struct layer_ops *const all_layers[] = {&p2p__layer_noise};
+static const struct layer_ops *const all_layers[] = {&p2p__layer_noise, &p2p__layer_tls};
 static const struct muxer_ops *const all_muxers[] = {&p2p__muxer_yamux};
 
 static const struct layer_ops *find_layer(const char *id, size_t len)
@@ -103,6 +103,7 @@ static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
         .muxer_count = count_of(shard->muxers),
         .expected_peer = upgrade->expected.len ? upgrade->expected.bytes : NULL,
         .expected_peer_len = upgrade->expected.len,
+        .wall_s = shard->io->ops->wall_us(shard->io) / 1000000,
     };
     shard->io->ops->random(shard->io, upgrade->config.random, sizeof(upgrade->config.random));
     return layer->start(self->layer_state, upgrade->handshake, &upgrade->config, &shard->env);
@@ -361,5 +362,7 @@ void p2p__conn_upgrade(struct p2p_conn *self)
         /* What the handshake left in the link is the muxer's first input. */
         p2p__upgrade_free(self);
         self->link->in.max = 2 * self->layer->record_max;
+        if (self->link->in.max < IO_FILL_MAX)
+            self->link->in.max = IO_FILL_MAX; /* small records: many of them in one read */
     }
 }

@@ -118,12 +118,16 @@ static const char *kind_text(p2p_option_kind kind)
 /* An item of a list is checked against what is built in as early as possible: when it is set. */
 static int check_list(enum option_id id, const char *value)
 {
-    const char *const known[] = {id == OPTION_SECURITY ? "noise" : "yamux"};
+    static const char *const securities[] = {"noise", "tls", NULL};
+    static const char *const muxers[] = {"yamux", NULL};
+    const char *const *known = id == OPTION_SECURITY ? securities : muxers;
     if (id != OPTION_SECURITY && id != OPTION_MUXER)
         return 0;
     while (*value) {
-        size_t len = strcspn(value, ",");
-        if (len != strlen(known[0]) || memcmp(value, known[0], len) != 0)
+        size_t len = strcspn(value, ","), i = 0;
+        while (known[i] && (len != strlen(known[i]) || memcmp(value, known[i], len) != 0))
+            i++;
+        if (!known[i])
             return P2P_ENOTSUP;
         value += len + (value[len] == ',');
     }

@@ -286,7 +286,7 @@ static int load_key(p2p_host *self, char *why, size_t why_cap)
 
 static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
 {
-    static const char *securities[][2] = {{"noise", "/noise"}, {NULL, NULL}};
+    static const char *securities[][2] = {{"noise", "/noise"}, {"tls", "/tls/1.0.0"}, {NULL, NULL}};
     static const char *muxers[][2] = {{"yamux", "/yamux/1.0.0"}, {NULL, NULL}};
     int rc = load_key(self, why, why_cap);
     if (rc < 0)

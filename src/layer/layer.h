@@ -1,5 +1,6 @@
-/* A layer stands between a link and a muxer: it turns bytes into other bytes (Noise; later TLS,
- * WebSocket, pnet). Pure: bytes and state; no clock, no socket, no randomness of its own.
+/* A layer stands between a link and a muxer: it turns bytes into other bytes (Noise, TLS; later
+ * WebSocket, pnet). Pure: bytes and state; no clock, no socket, no randomness of its own (but for
+ * TLS, whose library draws it).
  *
  * The parser shape, for this and every other stage: take what you can from `in`, append to `out`,
  * leave the rest, return a step or a negative error. What was appended to `out` is sent even when
@@ -20,12 +21,20 @@ enum step {
     STEP_WANT_ROOM = 2,  /* nothing more until out, or a reader, has room */
 };
 
+/* TLS: ciphers, and the certificate that the loop's connections share. */
+struct p2p__tls;
+
 /* What belongs to the loop and is lent for a call. */
 struct layer_env {
     const struct p2p__crypto *crypto;
     struct p2p__aead *aead;
     struct pool *pool;
+    struct p2p__tls *tls; /* only "/tls/1.0.0" uses it */
 };
+
+/* Holds next to nothing until the first handshake. NULL: no memory. */
+struct p2p__tls *p2p__tls_new(void);
+void p2p__tls_free(struct p2p__tls *); /* NULL is allowed */
 
 enum {
     LAYER_MUXERS_MAX = 8,
@@ -40,6 +49,7 @@ struct layer_config {
     const uint8_t *expected_peer; /* peer id bytes the remote must prove, or NULL (0: anybody) */
     size_t expected_peer_len;
     uint8_t random[64]; /* fresh randomness for ephemeral and static keys */
+    int64_t wall_s;     /* seconds since 1970, against which certificates are checked */
     const uint8_t *psk; /* the private network's key, 32 bytes; for p2p__layer_pnet only */
 };
 
@@ -89,10 +99,14 @@ struct layer_ops {
      * overhead). Returns the record's length, or an error. */
     int64_t (*seal)(void *state, const struct layer_env *, const struct p2p__const_iov *in,
                     size_t in_count, uint8_t *out);
+    /* The layer's own farewell (an alert), after the last seal and before the link's end. Appended
+     * to out; 0 or an error. NULL: it has none. */
+    int (*close)(void *state, const struct layer_env *, struct outq *out);
     void (*fini)(void *state); /* wipes */
 };
 
 extern const struct layer_ops p2p__layer_noise;
+extern const struct layer_ops p2p__layer_tls;
 extern const struct layer_ops p2p__layer_plaintext; /* /plaintext/2.0.0; clear, unproven */
 extern const struct layer_ops p2p__layer_signed;    /* /libp2p-c/signed/1.0.0; clear */
 /* Private networks: not a secure channel but what lies under one. Proves nobody (remote_peer_len
