@@ -41,7 +41,8 @@ struct peer_load {
     uint32_t conns;
     uint32_t streams_in;
     size_t held_bytes; /* unread and unsent, of all its streams */
-    uint16_t *by_slot; /* PROTOCOLS_MAX counters, while streams_in > 0 */
+    uint16_t *by_slot; /* slot_count counters, while streams_in > 0 */
+    size_t slot_count; /* as far as the highest slot needed so far */
 };
 
 /* What only a connection in the making needs. */

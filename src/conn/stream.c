@@ -189,6 +189,27 @@ struct p2p_stream *p2p__stream_inbound(struct p2p_conn *conn, struct muxer_strea
 
 /* ---- negotiation: bytes only, no callbacks ---- */
 
+/* What the peer has open on that handler. NULL: no memory. */
+static uint16_t *load_slot(struct peer_load *load, size_t slot)
+{
+    if (slot >= load->slot_count) {
+        uint16_t *grown = p2p__realloc(load->by_slot, (slot + 1) * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        memset(grown + load->slot_count, 0, (slot + 1 - load->slot_count) * sizeof(*grown));
+        load->by_slot = grown;
+        load->slot_count = slot + 1;
+    }
+    return &load->by_slot[slot];
+}
+
+static void load_free(struct peer_load *load)
+{
+    p2p__free(load->by_slot);
+    load->by_slot = NULL;
+    load->slot_count = 0;
+}
+
 /* Counts an inbound stream against its peer; false when a limit refuses it. */
 static bool count_in(struct p2p_stream *self)
 {
@@ -197,22 +218,20 @@ static bool count_in(struct p2p_stream *self)
     struct handler *handler = self->opening->matched;
     if (!load)
         return true;
-    if (!load->by_slot) {
-        load->by_slot = p2p__alloc(PROTOCOLS_MAX * sizeof(*load->by_slot));
-        if (!load->by_slot)
-            return false;
-    }
+    uint16_t *open = load_slot(load, handler->slot);
+    if (!open)
+        return false;
     const char *limit = NULL;
     if (load->streams_in >= shard->limits.streams_in_max)
         limit = "streams_in";
-    else if (load->by_slot[handler->slot] >= handler->max_per_peer)
+    else if (*open >= handler->max_per_peer)
         limit = "streams_per_protocol";
     if (limit) {
         shard->owner->limited(shard->host, limit, "a peer has too many streams open");
         return false;
     }
     load->streams_in++;
-    load->by_slot[handler->slot]++;
+    (*open)++;
     self->slot = handler->slot;
     self->flags |= STREAM_COUNTED;
     return true;
@@ -225,10 +244,8 @@ static void count_out(struct p2p_stream *self)
     struct peer_load *load = self->conn->load;
     self->flags &= ~(uint32_t)STREAM_COUNTED;
     load->by_slot[self->slot]--;
-    if (--load->streams_in == 0) {
-        p2p__free(load->by_slot);
-        load->by_slot = NULL;
-    }
+    if (--load->streams_in == 0)
+        load_free(load);
 }
 
 /* What was written before agreement follows it; then what was asked for meanwhile. */
