@@ -248,13 +248,12 @@ static void count_out(struct p2p_stream *self)
         load_free(load);
 }
 
-/* What was written before agreement follows it; then what was asked for meanwhile. */
+/* What was written before agreement follows it. The end of our side waits for the reply in any
+ * case: js loses bytes that come with an end before its handler is there. */
 static void release_early(struct p2p_stream *self)
 {
     p2p__outq_move(&self->opening->early, &self->mux->out);
     self->mux->muxer->ops->written(self->mux);
-    if (self->flags & STREAM_CLOSE_WRITE)
-        self->mux->muxer->ops->close_write(self->mux);
 }
 
 static void agreed(struct p2p_stream *self, const struct multistream_choice *choice)
@@ -277,6 +276,8 @@ static void agreed(struct p2p_stream *self, const struct multistream_choice *cho
         self->user = opening->matched->user;
     }
     opening_free(self);
+    if (self->flags & STREAM_CLOSE_WRITE)
+        self->mux->muxer->ops->close_write(self->mux);
     if (!(self->flags & (STREAM_CLOSED | STREAM_OUTBOUND)))
         p2p__stream_arm(self);
 }

@@ -132,7 +132,7 @@ static void close_write(p2p_stream *self)
     if (self->flags & (STREAM_ENDED | STREAM_CLOSE_WRITE))
         return;
     self->flags |= STREAM_CLOSE_WRITE;
-    if (self->mux && sink(self) == &self->mux->out) {
+    if (self->mux && !self->opening) { /* or else once the protocol is agreed */
         self->mux->muxer->ops->close_write(self->mux);
         conn_mark(self->conn);
     }
