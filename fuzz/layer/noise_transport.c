@@ -14,7 +14,11 @@ enum {
     RECORDS_MAX = 200,
 };
 
-static const struct layer_ops *const ops = &p2p__layer_noise;
+#ifndef FUZZ_LAYER
+#define FUZZ_LAYER p2p__layer_noise
+#endif
+
+static const struct layer_ops *const ops = &FUZZ_LAYER;
 
 struct script {
     const uint8_t *at;
