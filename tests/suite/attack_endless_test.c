@@ -94,9 +94,9 @@ static void run_endless(size_t (*more)(struct endless *, uint8_t *out), bool ear
     p2p_config_free(config);
     fake_dialer_init(&self.dialer, io, early_muxer);
     struct fake_link *link = fake_connect(io, endless_source, &self);
-    for (int turn = 0; turn < 40; turn++) {
+    for (int turn = 0; turn < 16; turn++) {
         self.taken = 0;
-        io->marked = io->marked || turn > 30;
+        io->marked = io->marked || turn > 10;
         fake_turns(io, 1);
         assert_false(self.runaway);
         assert_true(self.taken <= TURN_BYTES);
