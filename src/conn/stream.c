@@ -140,29 +140,6 @@ void p2p__stream_end_error(struct p2p_stream *self, const p2p_error *why)
                                           .remote_code = why->remote_code});
 }
 
-void p2p__stream_attach(struct p2p_stream *self, struct p2p_conn *conn)
-{
-    int code = P2P_ECLOSED;
-    struct opening *opening = self->opening;
-    struct muxer_stream *mux =
-        conn->stage == CONN_OPEN ? conn->muxer->ops->open(conn->muxer, &code) : NULL;
-    if (!mux) {
-        p2p__stream_end(self, (struct ending){.code = code,
-                                              .message = code == P2P_ELIMIT
-                                                             ? "too many streams on the connection"
-                                                             : NULL});
-        return;
-    }
-    list_remove(&self->work.node);
-    self->conn = conn;
-    self->mux = mux;
-    ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
-    p2p__stream_arm(self);
-    p2p__multistream_dial_init(&opening->select, (const char *const *)opening->protocols,
-                               opening->protocol_count);
-    p2p__stream_mark(self);
-}
-
 static bool offer(void *user, const char *name, size_t name_len)
 {
     struct p2p_stream *self = user;
@@ -331,6 +308,32 @@ static void negotiate(struct p2p_stream *self)
                                               .message = "the remote ended the stream before the "
                                                          "protocol was agreed"});
     }
+}
+
+void p2p__stream_attach(struct p2p_stream *self, struct p2p_conn *conn)
+{
+    int code = P2P_ECLOSED;
+    struct opening *opening = self->opening;
+    struct muxer_stream *mux =
+        conn->stage == CONN_OPEN ? conn->muxer->ops->open(conn->muxer, &code) : NULL;
+    if (!mux) {
+        p2p__stream_end(self, (struct ending){.code = code,
+                                              .message = code == P2P_ELIMIT
+                                                             ? "too many streams on the connection"
+                                                             : NULL});
+        return;
+    }
+    list_remove(&self->work.node);
+    self->conn = conn;
+    self->mux = mux;
+    ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
+    p2p__stream_arm(self);
+    p2p__multistream_dial_init(&opening->select, (const char *const *)opening->protocols,
+                               opening->protocol_count);
+    /* Now rather than in the next tell, so that the proposal leaves with the stream's first frame.
+     */
+    negotiate(self);
+    p2p__stream_mark(self);
 }
 
 /* ---- telling ---- */
