@@ -157,6 +157,7 @@ static double our_round(uint64_t bytes, enum way way)
     bool up = way == WRITE_UP || way == BLOB_UP;
     double near_copied = (double)(usage_of(&self).copied - near.copied) / (double)bytes;
     double far_copied = (double)(remote_usage(&remote).copied - far.copied) / (double)bytes;
+    print_for(way, "copied", near_copied + far_copied, "bytes/byte");
     print_for(way, "copied_sender", up ? near_copied : far_copied, "bytes/byte");
     print_for(way, "copied_receiver", up ? far_copied : near_copied, "bytes/byte");
     remote_stop(&remote);
