@@ -185,11 +185,13 @@ static void fuzz_sealed(struct end *victim, struct end *honest, const uint8_t *d
         size_t len = (size_t)(data[1] << 8 | data[2]) % TLS_PLAIN_MAX;
         len = len < size - 3 ? len : size - 3;
         const struct p2p__const_iov iov = {data + 3, len};
-        int64_t n = p2p__tls_record_seal(&honest->state.send, &honest->env.tls->ciphers,
-                                         (enum tls_content)data[0], &iov, 1, record);
+        /* 0 would make what is before it the type. */
+        enum tls_content type = data[0] ? data[0] : TLS_DATA;
+        int64_t n = p2p__tls_record_seal(&honest->state.send, &honest->env.tls->ciphers, type, &iov,
+                                         1, record);
         assert(n == (int64_t)(len + TLS_RECORD_OVERHEAD));
         feed(victim, record, (size_t)n);
-        sent += data[0] == TLS_DATA ? len : 0;
+        sent += type == TLS_DATA ? len : 0;
         uint8_t key[TLS_KEY_MAX];
         memcpy(key, victim->state.recv.key, sizeof key);
         open_all(victim, &got);

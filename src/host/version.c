@@ -4,7 +4,8 @@
 #include "crypto/version.h"
 #include "io/version.h"
 
-static const char *const features[] = {"tcp", "noise", "yamux", "identify", "ping", "perf", "echo"};
+static const char *const features[] = {"tcp",      "noise", "tls",  "yamux",
+                                       "identify", "ping",  "perf", "echo"};
 
 enum {
     FEATURES = sizeof(features) / sizeof(*features),

@@ -155,7 +155,7 @@ static void test_T02_extension_missing_or_empty(void **state)
     refuse(&(struct recipe){.empty_extension = true});
     refuse(&(struct recipe){.trailing = true});
     refuse(&(struct recipe){.twice = true});
-    refuse(&(struct recipe){.no_extension = true, .legacy_version = true});
+    refuse(&(struct recipe){.legacy_version = true});
 }
 
 static void test_T04_critical_extensions(void **state)
@@ -216,6 +216,7 @@ static void test_T09_algorithms(void **state)
     refuse(&(struct recipe){.kind = "RSA", .rsa_bits = 1024});
     refuse(&(struct recipe){.kind = "RSA", .rsa_bits = 2040});
     refuse(&(struct recipe){.kind = "RSA", .rsa_bits = 4104});
+    refuse(&(struct recipe){.kind = "RSA", .large_exponent = true});
     refuse(&(struct recipe){.curve = "P-384", .hash = EVP_sha256});
     refuse(&(struct recipe){.curve = "P-256", .hash = EVP_sha384});
     refuse(&(struct recipe){.curve = "P-521", .hash = EVP_sha256});
@@ -226,6 +227,23 @@ static void test_T09_algorithms(void **state)
     accept(&(struct recipe){.kind = "RSA"});
     accept(&(struct recipe){.kind = "RSA", .hash = EVP_sha512, .pss = true});
     accept(&(struct recipe){.kind = "RSA", .hash = EVP_sha384, .rsa_bits = 3072});
+}
+
+/* Spec: certificates must omit them. */
+static void test_unique_ids(void **state)
+{
+    (void)state;
+    struct tls_peer peer;
+    struct forged forged;
+    p2p_key *key = key_of(9);
+    refuse(&(struct recipe){.unique_id = 1});
+    refuse(&(struct recipe){.unique_id = 2});
+    forge(&(struct recipe){.unique_id = 2}, key, &forged);
+    verify(forged.der, forged.len, NOW_S, &peer);
+    assert_string_equal(peer.error,
+                        "the remote's certificate is of a kind that libp2p does not use");
+    forged_free(&forged);
+    p2p_key_free(key);
 }
 
 static void test_T12_another_peer_than_expected(void **state)
@@ -262,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_T06_none_or_two),
         cmocka_unit_test(test_T07_signatures),
         cmocka_unit_test(test_T09_algorithms),
+        cmocka_unit_test(test_unique_ids),
         cmocka_unit_test(test_T12_another_peer_than_expected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ enum {
     /* As for host keys: less is forgeable, more only costs whoever verifies. */
     RSA_BITS_MIN = 2048,
     RSA_BITS_MAX = 4096,
-    RSA_EXPONENT_BITS_MAX = 33,
+    RSA_EXPONENT_BITS_MAX = 32,
 };
 
 static int refuse(struct tls_peer *out, uint8_t alert, const char *sentence)

@@ -198,6 +198,7 @@ static SSL_CTX *context_new(const struct tls_cert *cert)
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     /* Nothing between libp2p hosts takes this for a web server's TLS 1.2. */
     SSL_CTX_clear_options(ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* many half-open ones wait for bytes */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ctx, CERT_MESSAGE_MAX);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

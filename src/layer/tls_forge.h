@@ -32,7 +32,9 @@ struct recipe {
     bool wrong_spki, no_prefix, wrong_signer;
     const char *other_oid; /* one more extension */
     bool other_critical;
-    int key_usage; /* bits, as a critical extension; 0: none */
+    int key_usage;       /* bits, as a critical extension; 0: none */
+    bool large_exponent; /* RSA, 2^32 + 1 */
+    int unique_id;       /* 1: issuerUniqueId, 2: subjectUniqueId */
 };
 
 struct forged {
@@ -88,11 +90,25 @@ static inline size_t forge_signed_key(const struct recipe *recipe, const p2p_key
     return header + len;
 }
 
+static inline EVP_PKEY *forge_rsa(int bits, bool large_exponent)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+    EVP_PKEY *key = NULL;
+    BIGNUM *exponent = BN_new();
+    BN_set_word(exponent, large_exponent ? (1ULL << 32) + 1 : 65537);
+    EVP_PKEY_keygen_init(ctx);
+    EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits ? bits : 2048);
+    EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, exponent);
+    assert_int_equal(EVP_PKEY_keygen(ctx, &key), 1);
+    BN_free(exponent);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
 static inline EVP_PKEY *forge_key(const struct recipe *recipe)
 {
     if (recipe->kind && strcmp(recipe->kind, "RSA") == 0)
-        return EVP_PKEY_Q_keygen(NULL, NULL, "RSA",
-                                 (size_t)(recipe->rsa_bits ? recipe->rsa_bits : 2048));
+        return forge_rsa(recipe->rsa_bits, recipe->large_exponent);
     if (recipe->kind && strcmp(recipe->kind, "ED25519") == 0)
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     return EVP_PKEY_Q_keygen(NULL, NULL, "EC", recipe->curve ? recipe->curve : "P-256");
@@ -132,6 +148,43 @@ static inline void forge_extensions(const struct recipe *recipe, const p2p_key *
     }
 }
 
+static inline size_t forge_element(uint8_t tag, const uint8_t *body, size_t len, uint8_t *out)
+{
+    size_t header = p2p__der_header(tag, len, out);
+    memcpy(out + header, body, len);
+    return header + len;
+}
+
+/* Puts a unique id before the extensions, which come last, and signs again: OpenSSL has no function
+ * for what nobody should use. ECDSA with SHA-256. */
+static inline void forge_unique_id(int which, struct forged *self)
+{
+    struct p2p__der in = {self->der, self->len}, cert, tbs, algorithm, sig, field, extensions;
+    uint8_t body[FORGED_MAX], signed_part[FORGED_MAX], bits[256] = {0};
+    size_t len = 0, sig_len = sizeof bits - 1;
+    p2p__der_next(&in, P2P__DER_SEQUENCE, &cert, NULL);
+    p2p__der_next(&cert, P2P__DER_SEQUENCE, &tbs, NULL);
+    p2p__der_next(&cert, P2P__DER_SEQUENCE, &field, &algorithm);
+    p2p__der_next(&cert, P2P__DER_BIT_STRING, &sig, NULL);
+    struct p2p__der at = tbs;
+    while (at.left && at.at[0] != 0xa3)
+        p2p__der_next(&at, at.at[0], &field, &extensions);
+    size_t before = tbs.left - at.left;
+    memcpy(body, tbs.at, before);
+    memcpy(body + before, (const uint8_t[]){(uint8_t)(0x80 + which), 2, 0, 0xff}, 4);
+    memcpy(body + before + 4, at.at, at.left);
+    len = forge_element(P2P__DER_SEQUENCE, body, tbs.left + 4, signed_part);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, self->key);
+    assert_int_equal(EVP_DigestSign(ctx, bits + 1, &sig_len, signed_part, len), 1);
+    EVP_MD_CTX_free(ctx);
+    memcpy(body, signed_part, len);
+    memcpy(body + len, algorithm.at, algorithm.left);
+    len += algorithm.left;
+    len += forge_element(P2P__DER_BIT_STRING, bits, sig_len + 1, body + len);
+    self->len = forge_element(P2P__DER_SEQUENCE, body, len, self->der);
+}
+
 static inline void forge(const struct recipe *recipe, const p2p_key *host_key, struct forged *out)
 {
     X509 *cert = X509_new();
@@ -152,6 +205,8 @@ static inline void forge(const struct recipe *recipe, const p2p_key *host_key, s
     assert_true(i2d_X509(cert, NULL) <= FORGED_MAX);
     out->len = (size_t)i2d_X509(cert, &at);
     X509_free(cert);
+    if (recipe->unique_id)
+        forge_unique_id(recipe->unique_id, out);
 }
 
 static inline void forged_free(struct forged *self)
