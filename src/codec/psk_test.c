@@ -78,6 +78,8 @@ static void test_bin(void **state)
     for (char i = 0; i < 32; i++)
         text[len + (size_t)i] = i;
     accept_n(text, len + 32);
+    text[len + 32] = '\n';
+    accept_n(text, len + 33);
     text[len + 32] = '\r';
     text[len + 33] = '\n';
     accept_n(text, len + 34);

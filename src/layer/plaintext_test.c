@@ -200,6 +200,8 @@ static void test_id_and_key_must_agree(void **state)
     assert_int_equal(hears_nobody(f, bad), P2P_EHANDSHAKE);
     bad.id_len = 0;
     assert_int_equal(hears_nobody(f, bad), P2P_EHANDSHAKE);
+    bad.id_len = good.id_len + 1;
+    assert_int_equal(hears_nobody(f, bad), P2P_EHANDSHAKE);
     bad.id = NULL;
     assert_int_equal(hears_nobody(f, bad), P2P_EHANDSHAKE);
     assert_string_equal(f->dialer.result.error, "the remote did not say who it is");
@@ -296,6 +298,31 @@ static void test_malformed(void **state)
     }
 }
 
+static int hears_around(struct fixture *f, const char *before, const char *after)
+{
+    uint8_t wire[256], message[128];
+    size_t len = unhex(GO_ED25519, message, sizeof message) - 1;
+    struct pb_out pb = p2p__pb_out(wire, sizeof wire);
+    size_t mark = p2p__pb_frame_begin(&pb);
+    p2p__pb_put_raw(&pb, before, strlen(before));
+    p2p__pb_put_raw(&pb, message + 1, len);
+    p2p__pb_put_raw(&pb, after, strlen(after));
+    p2p__pb_frame_end(&pb, mark);
+    end_reset(f, &f->dialer);
+    feed(f, &f->dialer, wire, pb.len);
+    return step(f, &f->dialer);
+}
+
+static void test_around_an_honest_message(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(hears_around(f, "", ""), STEP_DONE);
+    /* Our numbers with other wire types are unknown fields. */
+    assert_int_equal(hears_around(f, "\x08\x01", "\x10\x01"), STEP_DONE);
+    assert_int_equal(hears_around(f, "", "\x1a"), P2P_EHANDSHAKE);
+    assert_int_equal(hears_around(f, "", "\x1a\x05"), P2P_EHANDSHAKE);
+}
+
 static void test_lends_all_there_is(void **state)
 {
     struct fixture *f = *state;
@@ -347,6 +374,7 @@ int main(void)
         TEST(test_N05_another_peer_than_dialed),
         TEST(test_size_limit),
         TEST(test_malformed),
+        TEST(test_around_an_honest_message),
         TEST(test_lends_all_there_is),
         TEST(test_seals_the_most),
         TEST(test_out_of_memory),

@@ -260,6 +260,9 @@ static void test_out_of_memory(void **state)
     f->pool.max_bytes = 1;
     assert_int_equal(step(f, &f->dialer), P2P_ENOMEM);
     assert_int_equal(outq_len(&f->dialer.out), 0);
+    f->pool.max_bytes = SIZE_MAX;
+    assert_int_equal(step(f, &f->dialer), STEP_DONE);
+    assert_int_equal(outq_len(&f->dialer.out), NONCE);
 }
 
 static void test_fini_wipes(void **state)
