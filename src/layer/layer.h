@@ -38,6 +38,7 @@ void p2p__tls_free(struct p2p__tls *); /* NULL is allowed */
 
 enum {
     LAYER_MUXERS_MAX = 8,
+    LAYER_PENDING_MAX = 256, /* room that layer_ops.pending never lacks */
 };
 
 /* What a secure channel starts from. Borrowed for the handshake's life. */
@@ -51,6 +52,9 @@ struct layer_config {
     uint8_t random[64]; /* fresh randomness for ephemeral and static keys */
     int64_t wall_s;     /* seconds since 1970, against which certificates are checked */
     const uint8_t *psk; /* the private network's key, 32 bytes; for p2p__layer_pnet only */
+    /* What a WebSocket client asks for: a DNS name or an IP address (IPv6 in brackets, no zone), and
+     * ":port" unless it is the scheme's own. For p2p__layer_ws only. */
+    const char *host_name;
 };
 
 /* What the handshake proved. Filled as it goes; final at STEP_DONE. */
@@ -102,6 +106,10 @@ struct layer_ops {
     /* The layer's own farewell (an alert), after the last seal and before the link's end. Appended
      * to out; 0 or an error. NULL: it has none. */
     int (*close)(void *state, const struct layer_env *, struct outq *out);
+    /* What the layer itself owes the remote (a pong), as records: at most cap bytes at out, to be
+     * sent between two seals. Returns how many, 0 for nothing, or not enough room: with
+     * LAYER_PENDING_MAX there is. To be asked after open. NULL: never anything. */
+    size_t (*pending)(void *state, uint8_t *out, size_t cap);
     void (*fini)(void *state); /* wipes */
 };
 
@@ -112,5 +120,8 @@ extern const struct layer_ops p2p__layer_signed;    /* /libp2p-c/signed/1.0.0; c
 /* Private networks: not a secure channel but what lies under one. Proves nobody (remote_peer_len
  * stays 0), and what another key's holder sends opens as noise, never as an error. */
 extern const struct layer_ops p2p__layer_pnet;
+/* WebSocket, which lies under a secure channel too and proves nobody. open returns P2P_EEOF when the
+ * remote has said goodbye: the link's end, and close then answers it. */
+extern const struct layer_ops p2p__layer_ws;
 
 #endif
