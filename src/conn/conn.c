@@ -155,10 +155,7 @@ static void die(struct p2p_conn *self)
         self->muxer->ops->fini(self->muxer);
         p2p__free(self->muxer);
     }
-    if (self->layer_state) {
-        self->layer->fini(self->layer_state);
-        p2p__free(self->layer_state);
-    }
+    p2p__stack_fini(&self->stack, shard);
     p2p__buf_fini(&self->plain, &shard->pool);
     p2p__buf_fini(&self->link->in, &shard->pool);
     p2p__outq_fini(&self->link->out, &shard->pool);
@@ -237,6 +234,11 @@ static void advance_closing(struct p2p_conn *self)
         if (!promises_kept(self))
             return;
     }
+    if (!self->said_goodbye) {
+        self->said_goodbye = true;
+        if (p2p__stack_close(&self->stack, self->shard, link) < 0 || outq_len(&link->out))
+            return;
+    }
     self->shut = true;
     link->ops->shutdown(link);
 }
@@ -262,6 +264,7 @@ static void conn_run(struct work *work)
         return;
     }
     if (p2p__buf_settle(&self->plain, &shard->pool) < 0 ||
+        p2p__stack_settle(&self->stack, shard) < 0 ||
         p2p__buf_settle(&self->link->in, &shard->pool) < 0) {
         buf_consume(&self->link->in, buf_len(&self->link->in));
         buf_consume(&self->plain, buf_len(&self->plain));

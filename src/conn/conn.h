@@ -11,15 +11,11 @@
 #include "conn/multistream.h"
 #include "conn/protocols.h"
 #include "conn/shard.h"
-
-enum {
-    /* A record counts in a pass for its bytes and so many more, which is what a cipher could have
-     * moved in the time: a flood of empty ones must use up its budget, too. */
-    CONN_RECORD_COST = 512,
-};
+#include "conn/stack.h"
 
 enum conn_stage {
     CONN_CONNECTING,
+    CONN_UNDER, /* what lies under the secure channel: a private network */
     CONN_SECURITY_SELECT,
     CONN_SECURITY_STEP,
     CONN_MUXER_SELECT,
@@ -52,8 +48,9 @@ struct upgrade {
     struct layer_result result;
     struct outq plain_out; /* the muxer's negotiation, not yet sealed */
     p2p_peer_id expected;
-    bool optimistic; /* the first handshake message left with the proposal */
-    void *handshake;
+    bool optimistic;               /* the first handshake message left with the proposal */
+    const struct layer_ops *layer; /* whose handshake is under way */
+    void *layer_state, *handshake;
 };
 
 struct p2p_conn {
@@ -62,8 +59,7 @@ struct p2p_conn {
     struct list all; /* the host's list */
     struct shard *shard;
     struct link *link;
-    const struct layer_ops *layer;
-    void *layer_state;
+    struct stack stack;
     struct muxer *muxer;
     struct buf plain; /* opened, not yet taken by the muxer */
     struct upgrade *upgrade;
@@ -76,7 +72,7 @@ struct p2p_conn {
     uint8_t stage;
     bool initiator; /* of every handshake; who dialed is `outbound` */
     bool outbound, limited;
-    bool opened_told, shut;
+    bool opened_told, said_goodbye, shut;
     bool lent; /* streams may hold bytes that lie in the link's memory, until they are told */
     p2p_peer_id peer;
 };
@@ -107,8 +103,6 @@ void p2p__upgrade_free(struct p2p_conn *self);
  * unless it is many small records: they may exceed `end` by a fill's bytes. */
 bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end);
 void p2p__conn_pump_out(struct p2p_conn *self, size_t budget);
-/* Seals iov into records and hands them to the link. */
-int p2p__conn_seal(struct p2p_conn *self, const struct iov *iov, size_t iov_count);
 
 /* stream.c */
 enum stream_flag {
@@ -182,7 +176,8 @@ void p2p__stream_run(struct p2p_stream *self);
 void p2p__stream_end(struct p2p_stream *self, struct ending ending);
 /* The same with a whole error, which is copied. */
 void p2p__stream_end_error(struct p2p_stream *self, const p2p_error *why);
-/* Its timer: the application's deadline, or that of agreeing on the protocol, if that is earlier. */
+/* Its timer: the application's deadline, or that of agreeing on the protocol, if that is earlier.
+ */
 void p2p__stream_arm(struct p2p_stream *self);
 /* Looks at it again in this turn or the next. */
 void p2p__stream_mark(struct p2p_stream *self);

@@ -4,7 +4,6 @@
 #include <assert.h>
 
 enum {
-    PUMP_IOV_MAX = 64,
     PUMP_OUT_MAX = 2 * 65519, /* two full Noise records, which is what the seal scratch holds */
 };
 
@@ -27,22 +26,6 @@ static void link_ended(struct p2p_conn *self)
         ending.message = "the connection broke";
     }
     p2p__conn_end(self, ending);
-}
-
-/* The next record of the link into `plain`; as layer_ops.open. */
-static int open_record(struct p2p_conn *self)
-{
-    struct span plain = {0};
-    size_t held = buf_len(&self->link->in);
-    int rc = self->layer->open(self->layer_state, &self->shard->env, &self->link->in, &plain);
-    self->link->need = rc == STEP_WANT_INPUT ? (uint32_t)plain.len : 0;
-    if (rc != STEP_DONE)
-        return rc;
-    self->shard->pump_bytes += CONN_RECORD_COST + held - buf_len(&self->link->in);
-    if (plain.len == 0)
-        return STEP_DONE;
-    rc = p2p__buf_join(&self->plain, &self->shard->pool, plain.base, plain.len, plain.gap);
-    return rc < 0 ? rc : STEP_DONE;
 }
 
 /* Also after the link broke: what came before, a goodbye perhaps, may still be there. */
@@ -115,13 +98,19 @@ bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
         }
         /* Joining the next record to owned bytes may move or free what streams were lent of them.
          */
-        if (self->lent && self->plain.cap)
+        if (self->lent && (self->plain.cap || self->stack.count > 1))
             return true;
         if (self->shard->pump_bytes >= end + IO_FILL_MAX)
             return pause_in(self);
-        rc = open_record(self);
+        rc = p2p__stack_open(&self->stack, self->shard, self->link, &self->plain);
         if (rc == STEP_DONE)
             continue;
+        if (rc == P2P_EEOF) { /* a layer's goodbye is the link's end */
+            buf_consume(&self->link->in, buf_len(&self->link->in));
+            self->link->eof = true;
+            link_ended(self);
+            return false;
+        }
         if (rc < 0) {
             fail_in(self, rc, "a record of the secure channel did not verify");
             continue;
@@ -131,7 +120,8 @@ bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
                 return true;
             if (self->shard->pump_bytes >= end && !cut_record(self))
                 return pause_in(self);
-            if (p2p__buf_settle(&self->plain, &self->shard->pool) < 0) {
+            if (p2p__buf_settle(&self->plain, &self->shard->pool) < 0 ||
+                p2p__stack_settle(&self->stack, self->shard) < 0) {
                 fail_in(self, P2P_ENOMEM, NULL);
                 continue;
             }
@@ -146,66 +136,28 @@ bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
 
 /* ---- out ---- */
 
-/* Takes up to max bytes off the front of a gather list. */
-static size_t take(const struct iov **iov, size_t *off, size_t *left, size_t max,
-                   struct p2p__const_iov *out, size_t *out_count)
-{
-    size_t bytes = 0, count = 0;
-    while (*left && bytes < max) {
-        size_t n = (*iov)->len - *off;
-        if (n > max - bytes)
-            n = max - bytes;
-        out[count++] = (struct p2p__const_iov){(*iov)->base + *off, n};
-        bytes += n;
-        *off += n;
-        if (*off == (*iov)->len) {
-            (*iov)++;
-            (*left)--;
-            *off = 0;
-        }
-    }
-    *out_count = count;
-    return bytes;
-}
-
-int p2p__conn_seal(struct p2p_conn *self, const struct iov *iov, size_t iov_count)
-{
-    struct shard *shard = self->shard;
-    struct p2p__const_iov piece[PUMP_IOV_MAX];
-    size_t off = 0, sealed = 0;
-    assert(iov_count <= PUMP_IOV_MAX);
-    while (iov_count) {
-        size_t count = 0;
-        take(&iov, &off, &iov_count, self->layer->plain_max, piece, &count);
-        int64_t n =
-            self->layer->seal(self->layer_state, &shard->env, piece, count, shard->seal + sealed);
-        if (n < 0)
-            return (int)n;
-        sealed += (size_t)n;
-    }
-    struct iov out = {shard->seal, sealed};
-    return link_send(self->link, &out, 1);
-}
-
 void p2p__conn_pump_out(struct p2p_conn *self, size_t budget)
 {
     struct link *link = self->link;
     struct muxer *muxer = self->muxer;
     if (outq_len(&link->out) && link->writable)
         link->ops->flush(link);
+    if (outq_len(&link->out) == 0 && !self->shut &&
+        p2p__stack_pending(&self->stack, self->shard, link) < 0)
+        self->stage = CONN_DEAD;
     size_t moved = 0;
     while (!link->err && !self->shut && outq_len(&link->out) == 0 && link->writable) {
         if (moved >= budget) {
             conn_mark(self);
             break;
         }
-        struct iov iov[PUMP_IOV_MAX];
+        struct iov iov[STACK_IOV_MAX];
         size_t bytes = 0;
-        size_t count = muxer->ops->pump_out(muxer, iov, PUMP_IOV_MAX, PUMP_OUT_MAX,
+        size_t count = muxer->ops->pump_out(muxer, iov, STACK_IOV_MAX, PUMP_OUT_MAX,
                                             self->shard->now_us, &bytes);
         if (count == 0)
             break;
-        int rc = p2p__conn_seal(self, iov, count);
+        int rc = p2p__stack_seal(&self->stack, self->shard, link, iov, count);
         muxer->ops->sent(muxer);
         moved += bytes;
         self->shard->pump_bytes += bytes;

@@ -7,7 +7,8 @@
 
 #include "base/mem.h"
 
-static const struct layer_ops *const all_layers[] = {&p2p__layer_noise, &p2p__layer_tls};
+static const struct layer_ops *const all_layers[] = {&p2p__layer_noise, &p2p__layer_tls,
+                                                     &p2p__layer_signed, &p2p__layer_plaintext};
 static const struct muxer_ops *const all_muxers[] = {&p2p__muxer_yamux};
 
 static const struct layer_ops *find_layer(const char *id, size_t len)
@@ -54,24 +55,122 @@ static bool muxer_supported(void *user, const char *name, size_t name_len)
     return listed(self->shard->muxers, name, name_len);
 }
 
+/* A layer whose handshake did not come to its end. */
+static void layer_drop(struct upgrade *upgrade)
+{
+    if (upgrade->handshake)
+        upgrade->layer->handshake_fini(upgrade->handshake);
+    p2p__free(upgrade->handshake);
+    if (upgrade->layer_state)
+        upgrade->layer->fini(upgrade->layer_state);
+    p2p__free(upgrade->layer_state);
+    upgrade->handshake = upgrade->layer_state = NULL;
+}
+
 void p2p__upgrade_free(struct p2p_conn *self)
 {
     struct upgrade *upgrade = self->upgrade;
     if (!upgrade)
         return;
-    if (upgrade->handshake) {
-        self->layer->handshake_fini(upgrade->handshake);
-        p2p__free(upgrade->handshake);
-    }
+    layer_drop(upgrade);
     p2p__outq_fini(&upgrade->plain_out, &self->shard->pool);
     p2p__wipe(upgrade, sizeof(*upgrade));
     p2p__free(upgrade);
     self->upgrade = NULL;
 }
 
+enum {
+    UPGRADE_OUT_MAX = 64 * 1024, /* sealed at once */
+};
+
 static void end(struct p2p_conn *self, int code, const char *message)
 {
     p2p__conn_end(self, (struct ending){.code = code, .message = message});
+}
+
+/* ---- the layers so far, as seen by the next one ---- */
+
+static struct buf *stage_in(struct p2p_conn *self)
+{
+    return self->stack.count ? &self->plain : &self->link->in;
+}
+
+static struct outq *stage_out(struct p2p_conn *self)
+{
+    return self->stack.count ? &self->upgrade->plain_out : &self->link->out;
+}
+
+/* What the next layer has said goes down through those that stand. */
+static int stage_flush(struct p2p_conn *self)
+{
+    struct outq *out = &self->upgrade->plain_out;
+    struct iov iov[8];
+    size_t bytes = 0;
+    for (size_t n; (n = p2p__outq_iov(out, iov, 8, UPGRADE_OUT_MAX, &bytes)) > 0;) {
+        int rc = p2p__stack_seal(&self->stack, self->shard, self->link, iov, n);
+        if (rc < 0)
+            return rc;
+        outq_consume(out, &self->shard->pool, bytes);
+    }
+    return 0;
+}
+
+/* ---- one layer ---- */
+
+static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
+{
+    struct shard *shard = self->shard;
+    struct upgrade *upgrade = self->upgrade;
+    upgrade->layer = layer;
+    upgrade->layer_state = p2p__alloc(layer->state_size);
+    upgrade->handshake = p2p__alloc(layer->handshake_size ? layer->handshake_size : 1);
+    if (!upgrade->layer_state || !upgrade->handshake)
+        return P2P_ENOMEM;
+    upgrade->config = (struct layer_config){
+        .initiator = self->initiator,
+        .key = shard->key,
+        .muxers = shard->muxers,
+        .muxer_count = count_of(shard->muxers),
+        .expected_peer = upgrade->expected.len ? upgrade->expected.bytes : NULL,
+        .expected_peer_len = upgrade->expected.len,
+        .wall_s = shard->io->ops->wall_us(shard->io) / 1000000,
+        .psk = shard->psk,
+    };
+    shard->io->ops->random(shard->io, upgrade->config.random, sizeof(upgrade->config.random));
+    return layer->start(upgrade->layer_state, upgrade->handshake, &upgrade->config, &shard->env);
+}
+
+/* STEP_DONE: the layer stands. */
+static int step_layer(struct p2p_conn *self, struct buf *in)
+{
+    struct upgrade *upgrade = self->upgrade;
+    struct shard *shard = self->shard;
+    int rc = upgrade->layer->step(upgrade->layer_state, upgrade->handshake, &shard->env, in,
+                                  stage_out(self), &upgrade->result);
+    int flushed = stage_flush(self);
+    if (rc != STEP_DONE)
+        return rc;
+    if (flushed == 0)
+        flushed = p2p__stack_push(&self->stack, shard, upgrade->layer, upgrade->layer_state,
+                                  &self->plain);
+    if (flushed < 0)
+        return flushed;
+    upgrade->layer_state = NULL;
+    layer_drop(upgrade);
+    return STEP_DONE;
+}
+
+/* ---- a private network, under everything ---- */
+
+static int step_under(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
+    if (!upgrade->handshake) {
+        int rc = start_layer(self, &p2p__layer_pnet);
+        if (rc < 0)
+            return rc;
+    }
+    return step_layer(self, stage_in(self));
 }
 
 /* ---- the secure channel ---- */
@@ -87,67 +186,36 @@ static void start_select(struct p2p_conn *self)
     self->stage = CONN_SECURITY_SELECT;
 }
 
-static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
-{
-    struct shard *shard = self->shard;
-    struct upgrade *upgrade = self->upgrade;
-    self->layer = layer;
-    self->layer_state = p2p__alloc(layer->state_size);
-    upgrade->handshake = p2p__alloc(layer->handshake_size);
-    if (!self->layer_state || !upgrade->handshake)
-        return P2P_ENOMEM;
-    upgrade->config = (struct layer_config){
-        .initiator = self->initiator,
-        .key = shard->key,
-        .muxers = shard->muxers,
-        .muxer_count = count_of(shard->muxers),
-        .expected_peer = upgrade->expected.len ? upgrade->expected.bytes : NULL,
-        .expected_peer_len = upgrade->expected.len,
-        .wall_s = shard->io->ops->wall_us(shard->io) / 1000000,
-    };
-    shard->io->ops->random(shard->io, upgrade->config.random, sizeof(upgrade->config.random));
-    return layer->start(self->layer_state, upgrade->handshake, &upgrade->config, &shard->env);
-}
-
-static int step_layer(struct p2p_conn *self)
-{
-    struct upgrade *upgrade = self->upgrade;
-    return self->layer->step(self->layer_state, upgrade->handshake, &self->shard->env,
-                             &self->link->in, &self->link->out, &upgrade->result);
-}
-
 /* 1: go on; 0: wait; negative: ended. */
 static int select_security(struct p2p_conn *self)
 {
     struct upgrade *upgrade = self->upgrade;
     struct multistream_choice choice;
-    int rc = p2p__multistream_step(&upgrade->select, &self->shard->pool, &self->link->in,
-                                   &self->link->out, &choice);
+    int rc = p2p__multistream_step(&upgrade->select, &self->shard->pool, stage_in(self),
+                                   stage_out(self), &choice);
     if (rc == STEP_DONE) {
-        if (!upgrade->optimistic) {
+        if (!upgrade->optimistic)
             rc = start_layer(self, find_layer(choice.name, choice.name_len));
-            if (rc < 0)
-                return rc;
-        }
         self->stage = CONN_SECURITY_STEP;
-        return 1;
+        int flushed = stage_flush(self);
+        return rc < 0 ? rc : flushed < 0 ? flushed : 1;
     }
-    if (rc < 0)
-        return rc == P2P_ENOPROTO ? P2P_ENOSECURITY : rc;
     /* A single proposal leaves nothing to wait for: the first handshake message goes with it. */
-    if (self->initiator && !upgrade->optimistic && multistream_optimistic(&upgrade->select)) {
+    if (rc == STEP_WANT_INPUT && self->initiator && !upgrade->optimistic &&
+        multistream_optimistic(&upgrade->select)) {
         const char *id = self->shard->securities[0];
+        struct buf nothing;
+        buf_init(&nothing, 0);
         upgrade->optimistic = true;
         rc = start_layer(self, find_layer(id, strlen(id)));
-        if (rc == 0) {
-            struct buf nothing;
-            buf_init(&nothing, 0);
-            rc = self->layer->step(self->layer_state, upgrade->handshake, &self->shard->env,
-                                   &nothing, &self->link->out, &upgrade->result);
-        }
+        if (rc == 0)
+            rc = step_layer(self, &nothing);
         return rc < 0 ? rc : 0;
     }
-    return 0;
+    int flushed = stage_flush(self);
+    if (rc < 0)
+        return rc == P2P_ENOPROTO ? P2P_ENOSECURITY : rc;
+    return flushed;
 }
 
 /* ---- the muxer ---- */
@@ -204,47 +272,19 @@ static int proven(struct p2p_conn *self)
     return 0;
 }
 
-static int seal_plain_out(struct p2p_conn *self)
-{
-    struct outq *out = &self->upgrade->plain_out;
-    struct iov iov[8];
-    size_t bytes = 0;
-    for (size_t n; (n = p2p__outq_iov(out, iov, 8, 65519, &bytes)) > 0;) {
-        int rc = p2p__conn_seal(self, iov, n);
-        if (rc < 0)
-            return rc;
-        outq_consume(out, &self->shard->pool, bytes);
-    }
-    return 0;
-}
-
 static int select_muxer(struct p2p_conn *self)
 {
     struct upgrade *upgrade = self->upgrade;
-    struct shard *shard = self->shard;
-    for (;;) {
-        struct multistream_choice choice;
-        int rc = p2p__multistream_step(&upgrade->select, &shard->pool, &self->plain,
-                                       &upgrade->plain_out, &choice);
-        const struct muxer_ops *ops =
-            rc == STEP_DONE ? find_muxer(choice.name, choice.name_len) : NULL;
-        int sealed = seal_plain_out(self);
-        if (rc < 0)
-            return rc == P2P_ENOPROTO ? P2P_ENOMUXER : rc;
-        if (sealed < 0)
-            return sealed;
-        if (rc == STEP_DONE)
-            return start_muxer(self, ops);
-        struct span plain;
-        rc = self->layer->open(self->layer_state, &shard->env, &self->link->in, &plain);
-        if (rc != STEP_DONE)
-            return rc < 0 ? rc : 0;
-        shard->pump_bytes += CONN_RECORD_COST;
-        if (plain.len)
-            rc = p2p__buf_join(&self->plain, &shard->pool, plain.base, plain.len, plain.gap);
-        if (rc < 0)
-            return rc;
-    }
+    struct multistream_choice choice;
+    int rc = p2p__multistream_step(&upgrade->select, &self->shard->pool, stage_in(self),
+                                   stage_out(self), &choice);
+    const struct muxer_ops *ops = rc == STEP_DONE ? find_muxer(choice.name, choice.name_len) : NULL;
+    int flushed = stage_flush(self);
+    if (rc < 0)
+        return rc == P2P_ENOPROTO ? P2P_ENOMUXER : rc;
+    if (flushed < 0)
+        return flushed;
+    return ops ? start_muxer(self, ops) : 0;
 }
 
 /* ---- the whole ---- */
@@ -257,12 +297,18 @@ static int advance(struct p2p_conn *self)
     case CONN_CONNECTING:
         if (!self->link->connected)
             return 0;
+        self->stage = CONN_UNDER;
+        return 1;
+    case CONN_UNDER:
+        rc = self->shard->psk ? step_under(self) : STEP_DONE;
+        if (rc != STEP_DONE)
+            return rc < 0 ? rc : 0;
         start_select(self);
         return 1;
     case CONN_SECURITY_SELECT:
         return select_security(self);
     case CONN_SECURITY_STEP:
-        rc = step_layer(self);
+        rc = step_layer(self, stage_in(self));
         if (rc != STEP_DONE)
             return rc < 0 ? rc : 0;
         rc = proven(self);
@@ -330,12 +376,47 @@ static void upgrade_link_ended(struct p2p_conn *self)
     }
 }
 
+/* More for the next layer: what those that stand can open, or else from the link. True if anything
+ * came. */
+static int feed(struct p2p_conn *self)
+{
+    struct link *link = self->link;
+    struct shard *shard = self->shard;
+    if (self->stack.count) {
+        int rc = p2p__stack_open(&self->stack, shard, link, &self->plain);
+        if (rc != STEP_WANT_INPUT)
+            return rc < 0 ? rc : 1;
+    }
+    if (!link->connected || !link->readable || link->eof)
+        return 0;
+    int rc = p2p__stack_settle(&self->stack, shard);
+    if (rc == 0)
+        rc = p2p__buf_settle(&self->plain, &shard->pool);
+    if (rc < 0)
+        return rc;
+    size_t filled = link->ops->fill(link);
+    shard->pump_bytes += filled;
+    return filled > 0;
+}
+
+static void opened(struct p2p_conn *self)
+{
+    uint32_t record_max = self->stack.layers[0].ops->record_max;
+    p2p__upgrade_free(self);
+    /* Small records: many of them in one read. */
+    self->link->in.max = 2 * record_max > IO_FILL_MAX ? 2 * record_max : IO_FILL_MAX;
+}
+
 void p2p__conn_upgrade(struct p2p_conn *self)
 {
     struct link *link = self->link;
     uint64_t end = self->shard->pump_bytes + SHARD_CONN_PASS_MAX;
     while (self->stage < CONN_OPEN) {
         int rc = advance(self);
+        if (rc == 0 && self->shard->pump_bytes >= end)
+            conn_mark(self); /* more may be there; others get their go first */
+        else if (rc == 0)
+            rc = feed(self);
         if (outq_len(&link->out) && link->writable && !link->err)
             link->ops->flush(link);
         if (rc < 0) {
@@ -344,25 +425,10 @@ void p2p__conn_upgrade(struct p2p_conn *self)
         }
         if (rc > 0)
             continue;
-        if (self->shard->pump_bytes >= end) {
-            conn_mark(self); /* more may be there; others get their go first */
-            return;
-        }
-        size_t filled = 0;
-        if (link->connected && link->readable && !link->eof)
-            filled = link->ops->fill(link);
-        self->shard->pump_bytes += filled;
-        if (filled)
-            continue;
-        if (link->err || link->eof)
+        if (self->shard->pump_bytes < end && (link->err || link->eof))
             upgrade_link_ended(self);
         return;
     }
-    if (self->stage == CONN_OPEN) {
-        /* What the handshake left in the link is the muxer's first input. */
-        p2p__upgrade_free(self);
-        self->link->in.max = 2 * self->layer->record_max;
-        if (self->link->in.max < IO_FILL_MAX)
-            self->link->in.max = IO_FILL_MAX; /* small records: many of them in one read */
-    }
+    if (self->stage == CONN_OPEN)
+        opened(self); /* what the handshake left is the muxer's first input */
 }

@@ -27,6 +27,7 @@ void p2p__shard_fini(struct shard *self)
         self->env.crypto->aead_free(self->env.aead);
     p2p__tls_free(self->env.tls);
     p2p__free(self->seal);
+    p2p__free(self->seal_below);
     p2p__pool_fini(&self->pool);
 }
 

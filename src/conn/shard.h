@@ -68,7 +68,9 @@ struct shard {
     struct heap timers;
     struct list dirty, dead;
     struct hash_key hash_key;
-    uint8_t *seal; /* SHARD_SEAL_LEN bytes of sealed records on their way to the kernel */
+    uint8_t *seal;       /* SHARD_SEAL_LEN bytes of sealed records on their way to the kernel */
+    uint8_t *seal_below; /* as much again, once a connection has several layers */
+    const uint8_t *psk;  /* the private network's key, 32 bytes, or NULL */
     uint64_t now_us;
     uint64_t turns;
     uint64_t pump_bytes; /* moved in this turn, for its budget */

@@ -118,7 +118,7 @@ static const char *kind_text(p2p_option_kind kind)
 /* An item of a list is checked against what is built in as early as possible: when it is set. */
 static int check_list(enum option_id id, const char *value)
 {
-    static const char *const securities[] = {"noise", "tls", NULL};
+    static const char *const securities[] = {"noise", "tls", "signed", "plaintext", NULL};
     static const char *const muxers[] = {"yamux", NULL};
     const char *const *known = id == OPTION_SECURITY ? securities : muxers;
     if (id != OPTION_SECURITY && id != OPTION_MUXER)

@@ -8,7 +8,11 @@
 #define P2P__OPTIONS(X)                                                                            \
     X(LISTEN, "listen", LIST, "", "multiaddrs to listen on")                                       \
     X(IDENTITY, "identity", TEXT, "", "file of the private key; empty: a fresh one")               \
-    X(SECURITY, "security", LIST, "noise", "secure channels, in order of preference")              \
+    X(PSK, "psk", TEXT, "",                                                                        \
+      "file of a private network's key (swarm.key): talk to its members only")                     \
+    X(SECURITY, "security", LIST, "noise",                                                         \
+      "channels in order of preference: noise, tls; in the clear, if asked for: signed, "          \
+      "plaintext")                                                                                 \
     X(MUXER, "muxer", LIST, "yamux", "stream muxers, in order of preference")                      \
     X(SERVICES, "services", LIST, "identify,ping",                                                 \
       "protocols to serve: identify, ping, perf, echo")                                            \

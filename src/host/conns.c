@@ -170,7 +170,7 @@ int p2p_conn_outbound(const p2p_conn *self)
 
 const char *p2p_conn_security(const p2p_conn *self)
 {
-    return self->layer->id;
+    return stack_top(&self->stack)->id;
 }
 
 const char *p2p_conn_muxer(const p2p_conn *self)

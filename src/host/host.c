@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -114,6 +115,7 @@ static void host_free(p2p_host *self)
     p2p__map_fini(&self->limits.ips);
     p2p__protocols_fini(&self->protocols);
     p2p__shard_fini(&self->shard);
+    p2p__wipe(self->psk, sizeof(self->psk));
     p2p_key_free(self->key);
     p2p_config_free(self->config);
     p2p__free(self->spare_closer);
@@ -284,14 +286,35 @@ static int load_key(p2p_host *self, char *why, size_t why_cap)
     return rc;
 }
 
+/* LIBP2P_FORCE_PNET=1 must keep a node without a key from speaking to anybody (specs, pnet). */
+static int load_psk(p2p_host *self, char *why, size_t why_cap)
+{
+    const char *file = p2p__config_text(self->config, OPTION_PSK);
+    const char *force = getenv("LIBP2P_FORCE_PNET");
+    if (*file) {
+        self->shard.psk = self->psk;
+        return p2p__psk_load(file, self->psk, why, why_cap);
+    }
+    if (!force || strcmp(force, "1") != 0)
+        return 0;
+    snprintf(why, why_cap, "LIBP2P_FORCE_PNET is set, but the option psk names no key");
+    return P2P_EDENIED;
+}
+
 static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
 {
-    static const char *securities[][2] = {{"noise", "/noise"}, {"tls", "/tls/1.0.0"}, {NULL, NULL}};
+    static const char *securities[][2] = {{"noise", "/noise"},
+                                          {"tls", "/tls/1.0.0"},
+                                          {"signed", "/libp2p-c/signed/1.0.0"},
+                                          {"plaintext", "/plaintext/2.0.0"},
+                                          {NULL, NULL}};
     static const char *muxers[][2] = {{"yamux", "/yamux/1.0.0"}, {NULL, NULL}};
     int rc = load_key(self, why, why_cap);
+    if (rc == 0)
+        rc = load_psk(self, why, why_cap);
     if (rc < 0)
         return rc;
-    if (set_list(p2p__config_text(self->config, OPTION_SECURITY), securities, self->securities, 4) <
+    if (set_list(p2p__config_text(self->config, OPTION_SECURITY), securities, self->securities, 8) <
             0 ||
         set_list(p2p__config_text(self->config, OPTION_MUXER), muxers, self->muxers, 4) < 0) {
         snprintf(why, why_cap, "at least one security and one muxer must be enabled");

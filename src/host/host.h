@@ -5,6 +5,7 @@
 #include <p2p/p2p.h>
 
 #include "base/map.h"
+#include "codec/psk.h"
 #include "conn/conn.h"
 #include "host/config.h"
 
@@ -186,7 +187,8 @@ struct p2p_host {
     struct protocols protocols;
     p2p_config *config;
     p2p_key *key;
-    const char *securities[4], *muxers[4];
+    const char *securities[8], *muxers[4];
+    uint8_t psk[P2P__PSK_LEN];
     const p2p_host_events *events;
     void *events_user;
     struct list conns;     /* p2p_conn.all, half-open ones too */

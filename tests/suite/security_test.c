@@ -1,4 +1,5 @@
 /* Secure channels under whole hosts, on real sockets and in the simulator. */
+#define _GNU_SOURCE
 #include "tests/test.h"
 
 #include "tests/world.h"
@@ -46,6 +47,100 @@ static void echo_over(void **state, const char *a, const char *b, const char *ex
 static void test_tls_carries_four_mib(void **state)
 {
     echo_over(state, "tls", "tls", "/tls/1.0.0", 4 << 20);
+}
+
+static void test_a_signed_channel_carries_four_mib(void **state)
+{
+    echo_over(state, "signed", "noise,signed", "/libp2p-c/signed/1.0.0", 4 << 20);
+}
+
+static void test_plaintext_carries_four_mib(void **state)
+{
+    echo_over(state, "plaintext", "plaintext", "/plaintext/2.0.0", 4 << 20);
+}
+
+static void test_S11_clear_channels_are_off_unless_asked_for(void **state)
+{
+    static const char *const clear[] = {"signed", "plaintext"};
+    for (int i = 0; i < 2; i++) {
+        struct pair p;
+        pair_init(&p, state, clear[i], "noise");
+        struct side side = {.to_send = 1};
+        open_echo(p.a, p.addr, &side);
+        assert_true(world_until(&p.world, closed, &side, 20000));
+        assert_int_equal(side.close_code, P2P_ENOSECURITY);
+        world_fini(&p.world);
+    }
+}
+
+/* ---- private networks ---- */
+
+static void psk_file(char *out, size_t out_cap, char digit)
+{
+    snprintf(out, out_cap, "psk=/tmp/p2p-psk-%c-XXXXXX", digit);
+    int fd = mkstemp(out + 4);
+    assert_true(fd >= 0);
+    FILE *file = fdopen(fd, "w");
+    fputs("/key/swarm/psk/1.0.0/\n/base16/\n", file);
+    for (int i = 0; i < 64; i++)
+        fputc(digit, file);
+    fputc('\n', file);
+    fclose(file);
+}
+
+static void private_echo(void **state, const char *security, char a, char b, int want)
+{
+    struct world world;
+    char psk[2][64], option[64], addr[256];
+    psk_file(psk[0], sizeof(psk[0]), a);
+    psk_file(psk[1], sizeof(psk[1]), b);
+    snprintf(option, sizeof(option), "security=%s", security);
+    world_init(&world, kind_of(state), 1, false);
+    p2p_host *one = world_host(&world, (const char *[]){option, psk[0], NULL});
+    p2p_host *two = world_host(&world, (const char *[]){option, psk[1], NULL});
+    assert_int_equal(p2p_host_handle(two, ECHO_PROTOCOL, &echo_events, NULL), 0);
+    struct side side = {.to_send = 1 << 20};
+    open_echo(one, world_addr(two, addr, sizeof(addr)), &side);
+    assert_true(world_until(&world, closed, &side, 20000));
+    if (want == 0) {
+        assert_int_equal(side.close_code, 0);
+        assert_int_equal(side.got, 1 << 20);
+        assert_false(side.check_failed);
+    } else {
+        assert_int_not_equal(side.close_code, 0);
+        assert_int_equal(side.got, 0);
+    }
+    world_fini(&world);
+    remove(psk[0] + 4);
+    remove(psk[1] + 4);
+}
+
+static void test_a_private_network_under_every_channel(void **state)
+{
+    private_echo(state, "noise", '1', '1', 0);
+    private_echo(state, "tls", '1', '1', 0);
+    private_echo(state, "signed", 'a', 'a', 0);
+    private_echo(state, "plaintext", 'a', 'a', 0);
+}
+
+static void test_F08_another_networks_key_meets_nobody(void **state)
+{
+    private_echo(state, "noise", '1', '2', 1);
+}
+
+static void test_F10_forced_private_without_a_key_is_an_error(void **state)
+{
+    (void)state;
+    p2p_host *host = NULL;
+    p2p_error *err = NULL;
+    p2p_io *io = p2p_io_poll();
+    setenv("LIBP2P_FORCE_PNET", "1", 1);
+    assert_int_equal(p2p_host_new(NULL, io, &host, &err), P2P_EDENIED);
+    unsetenv("LIBP2P_FORCE_PNET");
+    assert_null(host);
+    assert_non_null(strstr(err->message, "LIBP2P_FORCE_PNET"));
+    p2p_error_free(err);
+    p2p_io_free(io);
 }
 
 static void test_the_dialers_order_decides(void **state)
@@ -114,9 +209,18 @@ static void test_closing_is_orderly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_tls_carries_four_mib),         BOTH(test_the_dialers_order_decides),
-        BOTH(test_the_second_choice_will_do),    BOTH(test_no_common_channel),
-        BOTH(test_T12_another_peer_than_dialed), BOTH(test_closing_is_orderly),
+        BOTH(test_tls_carries_four_mib),
+        BOTH(test_a_signed_channel_carries_four_mib),
+        BOTH(test_plaintext_carries_four_mib),
+        BOTH(test_S11_clear_channels_are_off_unless_asked_for),
+        BOTH(test_a_private_network_under_every_channel),
+        BOTH(test_F08_another_networks_key_meets_nobody),
+        cmocka_unit_test(test_F10_forced_private_without_a_key_is_an_error),
+        BOTH(test_the_dialers_order_decides),
+        BOTH(test_the_second_choice_will_do),
+        BOTH(test_no_common_channel),
+        BOTH(test_T12_another_peer_than_dialed),
+        BOTH(test_closing_is_orderly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
