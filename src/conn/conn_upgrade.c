@@ -335,7 +335,9 @@ static void wrong_peer(struct p2p_conn *self)
         end(self, P2P_EPEERID, NULL);
         return;
     }
-    snprintf(text, sizeof(text), "expected peer %s, but the remote proved to be %s", want, got);
+    const struct layer_ops *layer = self->upgrade->layer;
+    snprintf(text, sizeof(text), "expected peer %s, but the remote %s %s", want,
+             layer && layer->unproven ? "says to be" : "proved to be", got);
     p2p__conn_end_text(self, P2P_EPEERID, text);
 }
 
