@@ -154,6 +154,7 @@ static void test_T02_extension_missing_or_empty(void **state)
     refuse(&(struct recipe){.no_extension = true});
     refuse(&(struct recipe){.empty_extension = true});
     refuse(&(struct recipe){.trailing = true});
+    refuse(&(struct recipe){.trailing_inside = true});
     refuse(&(struct recipe){.twice = true});
     refuse(&(struct recipe){.legacy_version = true});
 }
@@ -221,6 +222,7 @@ static void test_T09_algorithms(void **state)
     refuse(&(struct recipe){.curve = "P-256", .hash = EVP_sha384});
     refuse(&(struct recipe){.curve = "P-521", .hash = EVP_sha256});
     refuse(&(struct recipe){.curve = "secp256k1", .hash = EVP_sha256});
+    refuse(&(struct recipe){.explicit_curve = true});
     accept(&(struct recipe){.curve = "P-384", .hash = EVP_sha384});
     accept(&(struct recipe){.curve = "P-521", .hash = EVP_sha512});
     accept(&(struct recipe){.kind = "ED25519"});

@@ -35,6 +35,8 @@ struct recipe {
     int key_usage;       /* bits, as a critical extension; 0: none */
     bool large_exponent; /* RSA, 2^32 + 1 */
     int unique_id;       /* 1: issuerUniqueId, 2: subjectUniqueId */
+    bool explicit_curve; /* its parameters in place of its name */
+    bool trailing_inside;
 };
 
 struct forged {
@@ -85,6 +87,8 @@ static inline size_t forge_signed_key(const struct recipe *recipe, const p2p_key
     len += p2p__der_header(TLS_DER_OCTETS, (size_t)sig_len, body + len);
     memcpy(body + len, sig, (size_t)sig_len);
     len += (size_t)sig_len;
+    if (recipe->trailing_inside)
+        len += p2p__der_header(TLS_DER_OCTETS, 0, body + len);
     size_t header = p2p__der_header(P2P__DER_SEQUENCE, len, out);
     memcpy(out + header, body, len);
     return header + len;
@@ -111,7 +115,10 @@ static inline EVP_PKEY *forge_key(const struct recipe *recipe)
         return forge_rsa(recipe->rsa_bits, recipe->large_exponent);
     if (recipe->kind && strcmp(recipe->kind, "ED25519") == 0)
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    return EVP_PKEY_Q_keygen(NULL, NULL, "EC", recipe->curve ? recipe->curve : "P-256");
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", recipe->curve ? recipe->curve : "P-256");
+    if (recipe->explicit_curve)
+        assert_int_equal(EVP_PKEY_set_utf8_string_param(key, "encoding", "explicit"), 1);
+    return key;
 }
 
 static inline void forge_sign(const struct recipe *recipe, X509 *cert, EVP_PKEY *key)
