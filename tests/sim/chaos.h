@@ -199,7 +199,8 @@ static inline void chaos_check_bytes(struct chaos_stream *s, const uint8_t *byte
         }
         if (at < CHAOS_TAG_LEN || !s->from)
             continue;
-        CHAOS_EXPECT(c, at < s->from->sent, "stream %u got bytes nobody wrote", s->id);
+        CHAOS_EXPECT(c, at < s->from->sent, "stream %u got byte %llu of %llu that stream %u wrote",
+                     s->id, (unsigned long long)at, (unsigned long long)s->from->sent, s->from->id);
         CHAOS_EXPECT(c, bytes[i] == chaos_byte(s->from->id, at), "stream %u: wrong byte at %llu",
                      s->id, (unsigned long long)at);
     }
@@ -231,7 +232,8 @@ static inline void chaos_stream_eof(struct chaos_stream *s)
     size_t unread = 0;
     CHAOS_EXPECT(c, !s->eof, "stream %u ended twice", s->id);
     s->eof = true;
-    chaos_check_bytes(s, p2p_stream_peek(s->stream, &unread), unread);
+    const uint8_t *bytes = p2p_stream_peek(s->stream, &unread);
+    chaos_check_bytes(s, bytes, unread);
     if (s->from)
         CHAOS_EXPECT(c, s->from->ended && s->got + unread == s->from->sent,
                      "stream %u ended after %llu of %llu bytes", s->id,

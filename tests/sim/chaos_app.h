@@ -181,6 +181,7 @@ static const p2p_stream_events accept_events = {
 static void poke(struct chaos_stream *s)
 {
     struct chaos *c = s->at->c;
+    const uint8_t *bytes;
     size_t len = 0;
     c->in_call = true;
     switch (c->gentle ? 9 : roll(c, 10)) {
@@ -213,7 +214,8 @@ static void poke(struct chaos_stream *s)
         p2p_stream_resume(s->stream);
         break;
     case 6:
-        chaos_check_bytes(s, p2p_stream_peek(s->stream, &len), len);
+        bytes = p2p_stream_peek(s->stream, &len);
+        chaos_check_bytes(s, bytes, len);
         len = (size_t)roll(c, len + 1);
         s->got += len;
         p2p_stream_consume(s->stream, len);

@@ -156,6 +156,7 @@ static void break_something(struct chaos *c)
     struct chaos_host *at = &c->hosts[roll(c, (uint64_t)c->host_count)];
     struct chaos_host *to = &c->hosts[roll(c, (uint64_t)c->host_count)];
     enum p2p_sim_cut how = (enum p2p_sim_cut)roll(c, 3);
+    enum p2p_sim_direction direction;
     if (!at->io || !to->io)
         return;
     uint64_t what = roll(c, 11);
@@ -168,7 +169,8 @@ static void break_something(struct chaos *c)
         p2p_sim_cut_between(at->io, to->io, how);
         break;
     case 2:
-        p2p_sim_cut_next(c->sim, (enum p2p_sim_direction)roll(c, 2), roll_size(c, 12), how);
+        direction = (enum p2p_sim_direction)roll(c, 2);
+        p2p_sim_cut_next(c->sim, direction, roll_size(c, 12), how);
         break;
     case 3:
         p2p_sim_host_down(at->io);
