@@ -27,7 +27,8 @@ import tempfile
 import sources
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=indent)``` *$", re.M | re.S)
-WARNINGS = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+WARNINGS = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wconversion",
+            "-Wno-unused-parameter", "-Werror"]
 FRAGMENT = """#include <p2p/p2p.h>
 #include <stdio.h>
 #include <stdlib.h>

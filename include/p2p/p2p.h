@@ -171,7 +171,7 @@ P2P_API void p2p_conn_close(p2p_conn *conn);
 
 /* ---- streams ---- */
 
-/* All optional but on_close, where what `user` points to is freed. */
+/* All optional. on_close is where what `user` points to is freed. */
 typedef struct p2p_stream_events {
     size_t size;
     /* The protocol is agreed: p2p_stream_protocol says which. An inbound stream's first callback.

@@ -52,7 +52,8 @@ struct layer_config {
     uint8_t random[64]; /* fresh randomness for ephemeral and static keys */
     int64_t wall_s;     /* seconds since 1970, against which certificates are checked */
     const uint8_t *psk; /* the private network's key, 32 bytes; for p2p__layer_pnet only */
-    /* What a WebSocket client asks for: a DNS name or an IP address (IPv6 in brackets, no zone), and
+    /* What a WebSocket client asks for: a DNS name or an IP address (IPv6 in brackets, no zone),
+     * and
      * ":port" unless it is the scheme's own. For p2p__layer_ws only. */
     const char *host_name;
 };
@@ -81,7 +82,8 @@ struct layer_ops {
     size_t plain_max;      /* the most plaintext one record takes */
     size_t overhead;       /* wire bytes of a record beyond its plaintext, at most */
 
-    /* What a secure channel may lack. One with either is off unless asked for, and is told aloud. */
+    /* What a secure channel may lack. One with either is off unless asked for, and is told aloud.
+     */
     bool clear;    /* everybody on the way can read what is sent */
     bool unproven; /* and be whoever they say they are, and alter what is sent */
     /* A record is its plaintext: what would be sealed may be sent as it is, without a copy. */
@@ -120,8 +122,8 @@ extern const struct layer_ops p2p__layer_signed;    /* /libp2p-c/signed/1.0.0; c
 /* Private networks: not a secure channel but what lies under one. Proves nobody (remote_peer_len
  * stays 0), and what another key's holder sends opens as noise, never as an error. */
 extern const struct layer_ops p2p__layer_pnet;
-/* WebSocket, which lies under a secure channel too and proves nobody. open returns P2P_EEOF when the
- * remote has said goodbye: the link's end, and close then answers it. */
+/* WebSocket, which lies under a secure channel too and proves nobody. open returns P2P_EEOF when
+ * the remote has said goodbye: the link's end, and close then answers it. */
 extern const struct layer_ops p2p__layer_ws;
 
 #endif

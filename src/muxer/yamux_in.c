@@ -44,7 +44,8 @@ static void remote_fin(struct yamux_stream *s)
 
 static int remote_reset(struct yamux *self, struct yamux_stream *s, uint32_t code, uint64_t now_us)
 {
-    /* Work that was thrown away makes a rapid reset; go ends every ping with one, after the answer. */
+    /* Work that was thrown away makes a rapid reset; go ends every ping with one, after the answer.
+     */
     bool rapid = !(s->base.flags & (MUXER_OUTBOUND | MUXER_FIN_WANTED)) && !s->answered;
     s->base.flags |= MUXER_RESET;
     s->base.remote_code = code;
