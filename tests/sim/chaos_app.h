@@ -76,10 +76,11 @@ static void read_some(struct chaos_stream *s)
     size_t len = 0;
     const uint8_t *bytes = p2p_stream_peek(s->stream, &len);
     chaos_check_bytes(s, bytes, len);
-    size_t n = s->eof || chance(c, 60) ? len : (size_t)roll(c, len + 1);
+    bool all = (s->eof && c->gentle) || chance(c, 70);
+    size_t n = all ? len : (size_t)roll(c, len + 1);
     s->got += n;
     p2p_stream_consume(s->stream, n);
-    if (n == len || s->eof)
+    if (n == len)
         return;
     if (chance(c, 50)) {
         int rc = p2p_stream_want(s->stream, len - n + 1 + (size_t)roll(c, 500));
@@ -288,8 +289,9 @@ static void op_done(void *user, const p2p_error *why)
 {
     struct chaos_op *op = user;
     chaos_op_last(op, why);
-    if (chance(op->at->c, 5))
-        p2p_op_cancel(op->op);
+    if (chance(op->at->c, 20))
+        p2p_op_cancel(op->op); /* too late, and harmless: what is being told stays */
+    CHAOS_EXPECT(op->at->c, !why || why->code < 0, "a reason that changed while it was told");
     react(op->at, NULL);
 }
 
