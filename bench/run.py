@@ -237,7 +237,6 @@ def print_ours(figures, rounds):
 def print_peers(figures, peers):
     names = list(peers.figures)
     if not names:
-        print("\nNo other implementation: ./dev bench --peers js,go,rust builds them.")
         return
     print(f"\n{'each implementation with itself, medians':40} {'':6} {'this':>9} "
           + " ".join(f"{name:>9}" for name in names))
@@ -283,6 +282,8 @@ def main():
         peers.each(peer_round)
     peers.each(lambda peer, sizes, own: peer_idle(peer, sizes[3], own))
     print_ours(figures, rounds)
+    if not peers.figures and not args.only and args.peers is None:
+        print("\nNo other implementation is built: ./dev bench --peers js,go,rust does it.")
     print_peers(figures, peers)
 
 
