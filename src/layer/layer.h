@@ -52,8 +52,7 @@ struct layer_config {
     uint8_t random[64]; /* fresh randomness for ephemeral and static keys */
     int64_t wall_s;     /* seconds since 1970, against which certificates are checked */
     const uint8_t *psk; /* the private network's key, 32 bytes; for p2p__layer_pnet only */
-    /* What a WebSocket client asks for: a DNS name or an IP address (IPv6 in brackets, no zone),
-     * and
+    /* Whom a WebSocket client asks for: a DNS name or IP address (IPv6 in brackets, no zone), and
      * ":port" unless it is the scheme's own. For p2p__layer_ws only. */
     const char *host_name;
 };
