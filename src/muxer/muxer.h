@@ -67,6 +67,9 @@ enum muxer_flag {
     MUXER_RESET_SENT = 1 << 8,
     MUXER_OUTBOUND = 1 << 9,
     MUXER_ACKED = 1 << 10, /* outbound: the remote acknowledged the stream */
+    /* With MUXER_RESET: we reset it, because its reader left more than a muxer without flow control
+     * can keep. */
+    MUXER_OVERRUN = 1 << 11,
 };
 
 /* What every muxer's stream starts with. It sits config.stream_head bytes into its allocation. */
@@ -139,5 +142,6 @@ static inline void muxer_make_ready(struct muxer_stream *self)
 }
 
 extern const struct muxer_ops p2p__muxer_yamux;
+extern const struct muxer_ops p2p__muxer_mplex; /* off unless asked for */
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "tests/muxer_pair.h"
 
-static const struct muxer_ops *const TABLES[] = {&p2p__muxer_yamux};
+static const struct muxer_ops *const TABLES[] = {&p2p__muxer_yamux, &p2p__muxer_mplex};
 
 #define EACH_TABLE(ops)                                                                            \
     for (size_t t_ = 0; t_ < sizeof(TABLES) / sizeof(TABLES[0]); t_++)                             \
