@@ -7,6 +7,7 @@ pkg_check_modules(SSL REQUIRED IMPORTED_TARGET libssl)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(SECP REQUIRED IMPORTED_TARGET libsecp256k1)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
 set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/crypto/version.c APPEND PROPERTY
   COMPILE_DEFINITIONS P2P_SECP256K1_VERSION="${SECP_VERSION}")
 find_package(Threads REQUIRED)
@@ -33,7 +34,8 @@ if(P2P_LTO)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
 endif()
 
-set(P2P_EXTERNAL PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::SODIUM PkgConfig::SECP PkgConfig::UV Threads::Threads m)
+set(P2P_EXTERNAL PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::SODIUM PkgConfig::SECP PkgConfig::UV
+  PkgConfig::CARES Threads::Threads m)
 
 function(p2p_layers)
   set(below "")

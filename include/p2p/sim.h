@@ -98,6 +98,31 @@ typedef struct p2p_sim_path_options {
 P2P_API int p2p_sim_path(p2p_sim *sim, unsigned region_a, unsigned region_b,
                          const p2p_sim_path_options *options);
 
+/* Names. One name service answers every machine; case does not matter. An answer comes a delay after
+ * the question; a machine that is down or in a black hole gets none, and gives up after 14 s. */
+
+/* One more address of that name, IPv4 or IPv6. 0; P2P_EADDR: malformed; P2P_EINVAL: no name, or
+ * longer than 253 characters; P2P_ENOMEM. */
+P2P_API int p2p_sim_name(p2p_sim *sim, const char *name, const char *ip);
+
+/* One more TXT record of that name. A machine sees the first 16, and none of over 1,024 bytes: what
+ * real sockets let through. Errors as above. */
+P2P_API int p2p_sim_txt(p2p_sim *sim, const char *name, const char *text);
+
+enum p2p_sim_name_fault {
+    P2P_SIM_NAME_WORKS,
+    P2P_SIM_NAME_MISSING, /* there is no such name, whatever was set */
+    P2P_SIM_NAME_SILENT,  /* no answer */
+    P2P_SIM_NAME_FAILS,   /* the name service says that it failed */
+};
+
+/* How questions about that name, which need not exist, are answered from now on. 0 or P2P_ENOMEM;
+ * P2P_EINVAL as above. */
+P2P_API int p2p_sim_name_fault(p2p_sim *sim, const char *name, enum p2p_sim_name_fault fault);
+
+/* From the question to its answer; 50 ms until this is called. At least 1. */
+P2P_API void p2p_sim_name_delay(p2p_sim *sim, uint64_t delay_us);
+
 /* Running; none of these may be called from inside an event. */
 
 /* Runs one event. False: there is none. */

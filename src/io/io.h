@@ -117,6 +117,41 @@ enum io_dial_flags {
         1, /* bind to `local` with address and port reuse, to share a listener's port */
 };
 
+enum io_record {
+    IO_A,
+    IO_AAAA,
+    IO_TXT,
+};
+
+enum {
+    IO_NAME_MAX = 253,    /* characters of a domain name (RFC 1035, 2.3.4) */
+    IO_QUERY_ADDRS = 32,  /* of one answer; the rest is left out */
+    IO_QUERY_TXTS = 16,   /* likewise */
+    IO_TXT_MAX = 1024,    /* bytes of one record, its strings joined; longer ones are left out */
+    IO_QUERIES_MAX = 256, /* of one io at a time, so that no target can make it ask without end */
+    IO_NAME_SERVERS = 8,  /* that may be set */
+    IO_NAME_PORT = 53,
+    IO_EDNS_BYTES = 1232, /* what a reply over UDP may take: no path fragments it */
+};
+
+struct io_txt {
+    size_t len;
+    uint8_t bytes[IO_TXT_MAX];
+};
+
+/* A question to the name service. Allocated by the backend as a part of its own struct. */
+struct io_query {
+    void (*wake)(struct io_query *);
+    void *owner;
+    bool done;           /* the rest is valid */
+    int code;            /* 0 with at least one record; P2P_ERESOLVE, P2P_ETIMEDOUT, P2P_ENOMEM */
+    const char *why;     /* of ERESOLVE: what is wrong; static storage */
+    size_t addr_count;   /* of IO_A and IO_AAAA, port 0 */
+    size_t txt_count;    /* of IO_TXT */
+    struct io_txt *txts; /* IO_QUERY_TXTS of them, or NULL */
+    struct io_addr addrs[IO_QUERY_ADDRS];
+};
+
 struct io_ops {
     const char *name;
     /* Monotonic, read once a turn: constant within it. */
@@ -140,6 +175,17 @@ struct io_ops {
     int (*accept)(struct io_listener *, struct pool *pool, struct link **out, int *sys_errno);
     void (*resume)(struct io_listener *);
     void (*unlisten)(struct io_listener *); /* frees it */
+    /* Asks for the records of a name; the hosts file counts for addresses. *out is set at once, and
+     * may be done already; otherwise done comes by wake, with P2P_ETIMEDOUT at deadline_us
+     * (monotonic), and sooner when the backend's own patience ends. 0; P2P_ERESOLVE: that is no
+     * name; P2P_ELIMIT; P2P_ENOMEM: nothing was made then. */
+    int (*resolve)(struct p2p_io *, const char *name, enum io_record, uint64_t deadline_us,
+                   struct io_query **out);
+    /* Frees the query, done or not: no more wakes. Before detach, and not from a wake. */
+    void (*resolve_end)(struct io_query *);
+    /* From the next question on instead of the system's; port 0 is IO_NAME_PORT. At most
+     * IO_NAME_SERVERS. */
+    void (*name_servers)(struct p2p_io *, const struct io_addr *servers, size_t count);
     /* Up to cap interfaces' addresses; returns how many there are, or a negative code. */
     int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
     /* From any thread: fn runs on the loop's thread, from a fresh stack, in order. 0, or P2P_ENOMEM

@@ -12,6 +12,7 @@
 #include "io/io.h"
 
 struct uv_post;
+struct uv_dns;
 
 enum {
     /* Dead bytes for leftovers to move into, one fill, and the rest of a record that it cut. */
@@ -27,7 +28,7 @@ struct uv_io {
     bool detached;    /* the handles below are closing or closed */
     bool free_wanted; /* release the memory with the last handle */
     size_t handles;   /* not yet closed, links and listeners included */
-    size_t sockets;   /* links and listeners that their owner has not closed */
+    size_t sockets;   /* links, listeners and queries that their owner has not closed */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while a turn is due: the loop then polls without sleeping */
@@ -45,6 +46,9 @@ struct uv_io {
     atomic_uintptr_t thread; /* the loop's */
     uint8_t *scratch;        /* UV_SCRATCH_LEN bytes, made by the first fill */
     struct link *borrower;   /* whose `in` may point into scratch */
+    struct uv_dns *dns;      /* made by the first question */
+    struct io_addr name_servers[IO_NAME_SERVERS];
+    size_t name_server_count; /* 0: the system's */
 };
 
 /* uv.c */
@@ -108,6 +112,13 @@ socklen_t p2p__uv_sockaddr_encode(const struct io_addr *addr, union uv_sockaddr 
 bool p2p__uv_sockaddr_decode(const union uv_sockaddr *in, struct io_addr *out);
 bool p2p__uv_local_addr(int fd, struct io_addr *out);
 int p2p__uv_interfaces(struct p2p_io *base, struct io_interface *out, size_t cap);
+
+/* uv_dns.c */
+int p2p__uv_resolve(struct p2p_io *base, const char *name, enum io_record record,
+                    uint64_t deadline_us, struct io_query **out);
+void p2p__uv_resolve_end(struct io_query *query);
+void p2p__uv_name_servers(struct p2p_io *base, const struct io_addr *servers, size_t count);
+void p2p__uv_dns_close(struct uv_io *self);
 
 /* uv_poll.c */
 int p2p__uv_poll_fd(const struct p2p_io *base);

@@ -14,7 +14,7 @@ struct sim_post {
     void *user;
 };
 
-static uint64_t sim_time(const struct sim_host *self, uint64_t host_us)
+uint64_t p2p__sim_time(const struct sim_host *self, uint64_t host_us)
 {
     if (host_us == SIM_NEVER)
         return SIM_NEVER;
@@ -32,7 +32,7 @@ void p2p__sim_host_arm(struct sim_host *self)
 {
     if (self->gone || self->sim->running == self)
         return; /* armed once when its event ends */
-    uint64_t at_us = sim_time(self, self->wake_at);
+    uint64_t at_us = p2p__sim_time(self, self->wake_at);
     if (self->mark_at < at_us)
         at_us = self->mark_at;
     if (self->post_first && self->post_at < at_us)
@@ -77,9 +77,9 @@ void p2p__sim_host_fire(struct sim_host *self)
 {
     struct p2p_sim *sim = self->sim;
     p2p__sim_hash_add(sim, self->id);
-    bool due = self->mark_at <= sim->now_us || sim_time(self, self->wake_at) <= sim->now_us;
+    bool due = self->mark_at <= sim->now_us || p2p__sim_time(self, self->wake_at) <= sim->now_us;
     self->mark_at = SIM_NEVER;
-    if (sim_time(self, self->wake_at) <= sim->now_us)
+    if (p2p__sim_time(self, self->wake_at) <= sim->now_us)
         self->wake_at = SIM_NEVER;
     sim->running = self;
     run_posts(self);
@@ -170,6 +170,14 @@ static void describe(struct io_interface *out, const char *name, const struct io
 {
     *out = (struct io_interface){.addr = *addr, .loopback = loopback, .up = up};
     snprintf(out->name, sizeof(out->name), "%s", name);
+}
+
+/* Every machine asks the simulation. */
+static void name_servers(struct p2p_io *io, const struct io_addr *servers, size_t count)
+{
+    (void)io;
+    (void)servers;
+    (void)count;
 }
 
 static int interfaces(struct p2p_io *io, struct io_interface *out, size_t cap)
@@ -293,6 +301,7 @@ p2p_io *p2p_sim_host(p2p_sim *sim, const char *text, unsigned region)
     p2p__sim_host_seed(sim, self->id, &self->rng);
     list_init(&self->ends);
     list_init(&self->listeners);
+    list_init(&self->queries);
     if (add_address(self, &addr) < 0) {
         release(self);
         return NULL;
@@ -313,6 +322,8 @@ void p2p__sim_host_free(struct sim_host *self)
                                false);
     while (!list_empty(&self->ends))
         p2p__sim_end_free(P2P__CONTAINER(self->ends.next, struct sim_end, in_host));
+    while (!list_empty(&self->queries))
+        p2p__sim_query_free(P2P__CONTAINER(self->queries.next, struct sim_query, in_host));
     while (self->ips) {
         struct sim_ip *ip = self->ips;
         self->ips = ip->next;
@@ -343,6 +354,9 @@ const struct io_ops p2p__sim_io_ops = {
     .accept = p2p__sim_accept,
     .resume = p2p__sim_resume,
     .unlisten = p2p__sim_unlisten,
+    .resolve = p2p__sim_resolve,
+    .resolve_end = p2p__sim_resolve_end,
+    .name_servers = name_servers,
     .interfaces = interfaces,
     .post = post,
     .on_thread = on_thread,

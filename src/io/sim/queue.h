@@ -16,6 +16,7 @@ enum sim_event_kind {
     SIM_EVENT_HOST = 1, /* posts and the turn of a machine */
     SIM_EVENT_END,      /* something arrives at one end of a connection */
     SIM_EVENT_USER,
+    SIM_EVENT_QUERY, /* the name service answers */
 };
 
 struct sim_event {

@@ -57,6 +57,8 @@ p2p_sim *p2p_sim_new(const p2p_sim_options *options)
     self->loopback.latency_us = SIM_LOOPBACK_US;
     list_init(&self->hosts);
     list_init(&self->timers);
+    list_init(&self->all_names);
+    self->name_delay_us = SIM_NAME_DELAY_US;
     self->next_ip = 1;
     return self;
 }
@@ -142,6 +144,9 @@ static void fire(struct p2p_sim *self, struct sim_event *event)
         return;
     case SIM_EVENT_END:
         p2p__sim_end_fire(P2P__CONTAINER(event, struct sim_end, event));
+        return;
+    case SIM_EVENT_QUERY:
+        p2p__sim_query_fire(P2P__CONTAINER(event, struct sim_query, event));
         return;
     case SIM_EVENT_USER:
         break;
@@ -268,6 +273,7 @@ void p2p_sim_free(p2p_sim *self)
         p2p__free(P2P__CONTAINER(node, struct sim_timer, in_sim));
     }
     free_paths(self);
+    p2p__sim_names_fini(self);
     p2p__map_fini(&self->addresses);
     p2p__map_fini(&self->listeners);
     p2p__map_fini(&self->ends);

@@ -1,6 +1,6 @@
 /* What the files of the simulator share. sim.c runs events, host.c is the machine behind a p2p_io,
  * tcp.c makes connections, pipe.c moves their bytes, link.c is what their owners see, fault.c
- * breaks them. */
+ * breaks them; name.c is the name service. */
 #ifndef P2P_IO_SIM_SIM_H
 #define P2P_IO_SIM_SIM_H
 
@@ -27,6 +27,8 @@ enum {
     SIM_ACKS = 17,               /* acknowledgments under way: a sixteenth of the latency each */
     SIM_EPHEMERAL_FIRST = 32768, /* Linux' ip_local_port_range */
     SIM_EPHEMERAL_LAST = 60999,
+    SIM_NAME_DELAY_US = 50000,      /* a round trip of the default path */
+    SIM_NAME_GIVE_UP_US = 14000000, /* 2, 4 and 8 s, as on real sockets */
 };
 
 struct sim_path {
@@ -56,6 +58,9 @@ struct p2p_sim {
     struct map listeners; /* by machine and port */
     struct map ends;      /* by machine, both ports and both addresses */
     struct map paths;     /* those that were set */
+    struct map names;     /* sim_name by name */
+    struct list all_names;
+    uint64_t name_delay_us;
     struct sim_path any_path, loopback;
     struct list hosts, timers;
     uint32_t host_count, next_ip;
@@ -91,7 +96,7 @@ struct sim_host {
     uint64_t monotonic_delta; /* what its clock is ahead of the simulation's */
     int64_t wall_delta;
     struct sim_rng rng;
-    struct list ends, listeners;
+    struct list ends, listeners, queries;
     struct sim_ip *ips;
     struct sim_post *post_first, *post_last;
     uint64_t post_at;        /* simulation time, of the first */
@@ -202,6 +207,8 @@ void p2p__sim_host_mark(struct sim_host *self);
 void p2p__sim_host_arm(struct sim_host *self);
 void p2p__sim_host_free(struct sim_host *self);
 struct sim_host *p2p__sim_host_at(struct p2p_sim *sim, const struct io_addr *addr);
+/* The simulation's time of a time of the machine. */
+uint64_t p2p__sim_time(const struct sim_host *self, uint64_t host_us);
 extern const struct io_ops p2p__sim_io_ops;
 
 static inline struct sim_host *sim_host_of(const struct p2p_io *io)
@@ -230,6 +237,23 @@ void p2p__sim_end_free(struct sim_end *self);
 
 /* link.c */
 extern const struct link_ops p2p__sim_link_ops;
+
+/* name.c */
+struct sim_query {
+    struct io_query query;
+    struct sim_event event;
+    struct list in_host;
+    struct sim_host *host;
+    uint64_t deadline_us; /* simulation time */
+    enum io_record record;
+    char name[IO_NAME_MAX + 1];
+};
+int p2p__sim_resolve(struct p2p_io *io, const char *name, enum io_record record,
+                     uint64_t deadline_us, struct io_query **out);
+void p2p__sim_resolve_end(struct io_query *query);
+void p2p__sim_query_fire(struct sim_query *self);
+void p2p__sim_query_free(struct sim_query *self);
+void p2p__sim_names_fini(struct p2p_sim *sim);
 
 /* pipe.c */
 /* Room for len bytes, not sent yet; NULL: out of memory. */
