@@ -131,11 +131,12 @@ static int set_list(struct cli *cli, p2p_config *config, enum option_id id,
 
 static int set_flags(struct cli *cli, p2p_config *config)
 {
-    static const char *const securities[] = {"noise", "tls", "plaintext", NULL};
+    static const char *const securities[] = {"noise", "tls", "signed", "plaintext", NULL};
     static const char *const muxers[] = {"yamux", "mplex", NULL};
-    if (args_value(&cli->args, OPT_PSK))
-        return report(cli, P2P_ENOTSUP, "--psk is not built in");
-    int code = set_list(cli, config, OPT_SECURITY, securities, "noise, tls or plaintext");
+    const char *psk = args_value(&cli->args, OPT_PSK);
+    int code = psk ? set(cli, config, "psk", psk, "--psk") : 0;
+    if (!code)
+        code = set_list(cli, config, OPT_SECURITY, securities, "noise, tls, signed or plaintext");
     if (!code)
         code = set_list(cli, config, OPT_MUXER, muxers, "yamux or mplex");
     const char *file = args_value(&cli->args, OPT_KEY);

@@ -181,6 +181,8 @@ void p2p__stream_end_error(struct p2p_stream *self, const p2p_error *why);
 void p2p__stream_arm(struct p2p_stream *self);
 /* Looks at it again in this turn or the next. */
 void p2p__stream_mark(struct p2p_stream *self);
+/* Nobody reads it any more: what is there and what comes is discarded. */
+void p2p__stream_stop(struct p2p_stream *self);
 /* Counts what it holds against its peer. */
 void p2p__stream_account(struct p2p_stream *self);
 /* All it promised has left. */

@@ -255,6 +255,8 @@ static void agreed(struct p2p_stream *self, const struct multistream_choice *cho
     opening_free(self);
     if (self->flags & STREAM_CLOSE_WRITE)
         self->mux->muxer->ops->close_write(self->mux);
+    if (self->flags & STREAM_CLOSED)
+        p2p__stream_stop(self);
     if (!(self->flags & (STREAM_CLOSED | STREAM_OUTBOUND)))
         p2p__stream_arm(self);
 }
@@ -453,6 +455,12 @@ static void tell_close(struct p2p_stream *self)
         conn_mark(self->conn);
     }
     p2p__work_bury(shard, &self->work, bury);
+}
+
+void p2p__stream_stop(struct p2p_stream *self)
+{
+    buf_consume(&self->mux->in, buf_len(&self->mux->in));
+    self->mux->muxer->ops->stop(self->mux);
 }
 
 void p2p__stream_account(struct p2p_stream *self)

@@ -157,10 +157,8 @@ void p2p_stream_close(p2p_stream *self)
             self->deadline_us = linger_us;
         p2p__stream_arm(self);
     }
-    if (self->mux && !self->opening) {
-        buf_consume(&self->mux->in, buf_len(&self->mux->in));
-        self->mux->muxer->ops->stop(self->mux);
-    }
+    if (self->mux && !self->opening)
+        p2p__stream_stop(self);
     p2p__stream_mark(self);
 }
 

@@ -636,13 +636,32 @@ class CliTest(unittest.TestCase):
 
     # ---- options and environment ----
 
-    def test_not_built_in(self):
-        for option in (("--psk", "/dev/null"), ("--security", "tls"), ("--security", "plaintext"),
-                       ("--muxer", "mplex")):
-            for command in (("ping", self.node.addr), ("node",)):
-                said = self.fails(4, "ENOTSUP", *command, *option)
-                self.assertIn("not built in", said["message"])
-        self.fails(4, "ENOTSUP", "ping", self.node.addr, "-o", "security=tls")
+    def test_channels_must_be_in_common(self):
+        for name in ("tls", "signed", "plaintext"):
+            self.fails(35, "ENOSECURITY", "ping", self.node.addr, "--security", name)
+            node = Node("--security", name, "--security", "noise")
+            code, out, _ = run("ping", node.addr, "-c", 1, "--security", name, "--json")
+            self.assertEqual((code, objects(out)[0]["event"]), (0, "ping"))
+            node.stop()
+        self.fails(2, "EINVAL", "ping", self.node.addr, "--security", "secio")
+        self.fails(4, "ENOTSUP", "ping", self.node.addr, "-o", "security=secio")
+
+    def test_private_networks(self):
+        def key(digit):
+            path = os.path.join(self.folder, f"swarm-{digit}.key")
+            with open(path, "w") as file:
+                file.write("/key/swarm/psk/1.0.0/\n/base16/\n" + digit * 64 + "\n")
+            return path
+        node = Node("--psk", key("a"))
+        self.assertEqual(run("ping", node.addr, "-c", 1, "--psk", key("a"))[0], 0)
+        self.assertNotEqual(run("ping", node.addr, "-c", 1, "--timeout", 2)[0], 0)
+        self.assertNotEqual(run("ping", node.addr, "-c", 1, "--timeout", 2, "--psk", key("b"))[0], 0)
+        self.assertEqual(run("ping", node.addr, "-c", 1, "--psk", key("a"))[0], 0)
+        node.stop()
+        self.fails(26, "EFILE", "ping", self.node.addr, "--psk", "/nonexistent")
+        self.fails(26, "EKEY", "ping", self.node.addr, "--psk", "/dev/null")
+        env = environment(LIBP2P_FORCE_PNET="1")
+        self.fails(1, "EDENIED", "ping", self.node.addr, env=env)
 
     def test_environment_and_options(self):
         def agent(*args, **env):
