@@ -1,0 +1,705 @@
+/* Frames, ids, ends, turns, and the rows of the catalogue of attacks that are mplex's. */
+#include "tests/mplex_raw.h"
+
+static struct muxer_stream *open_stream(struct side *t)
+{
+    int code = 0;
+    struct muxer_stream *s = side_open(t, &code);
+    assert_non_null(s);
+    return s;
+}
+
+static struct mplex_stream *theirs(struct side *t, uint64_t id)
+{
+    return p2p__mplex_find(raw_mplex(t), id, false);
+}
+
+/* --- frames */
+
+static void test_header_layout(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t id;
+        uint32_t flag;
+        size_t length;
+        uint8_t want[12];
+        size_t want_len;
+    } rows[] = {
+        {0, NEW, 0, {0x00, 0x00}, 2},
+        {1, DATA_THEIRS, 5, {0x0a, 0x05}, 2},
+        {16, RESET_OURS, 128, {0x85, 0x01, 0x80, 0x01}, 4},
+        {MPLEX_ID_MAX,
+         RESET_THEIRS,
+         65507,
+         {0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xe3, 0xff, 0x03},
+         12},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t got[MPLEX_HEADER_MAX];
+        assert_int_equal(p2p__mplex_header(got, rows[i].id, rows[i].flag, rows[i].length),
+                         rows[i].want_len);
+        assert_memory_equal(got, rows[i].want, rows[i].want_len);
+    }
+}
+
+static void test_outbound_life(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    struct muxer_stream *s = open_stream(&t), *second = open_stream(&t);
+    assert_int_equal(s->id, 0);
+    assert_int_equal(second->id, 1);
+    t.muxer->ops->stream_free(second);
+    side_write(&t, s, 100);
+    t.muxer->ops->close_write(s);
+    /* The receiver's flags are odd, the initiator's even. The second stream never was. */
+    expect_frame(&t, NEW, 0, 0);
+    expect_frame(&t, DATA_THEIRS, 0, 100);
+    expect_frame(&t, CLOSE_THEIRS, 0, 0);
+    expect_silence(&t);
+    assert_true(s->flags & MUXER_FIN_SENT);
+    assert_false(s->flags & MUXER_DONE);
+    raw_data(&t, DATA_OURS, 0, 0, 50);
+    assert_int_equal(t.got, 50);
+    raw_send(&t, CLOSE_OURS, 0, 0);
+    assert_int_equal(t.finished, 1);
+    assert_int_equal(t.muxer->streams_out, 0);
+    assert_int_equal(t.opened, 0);
+    raw_fini(&t);
+}
+
+static void test_inbound_life(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.echo = true;
+    raw_send(&t, NEW, MPLEX_ID_MAX, 0);
+    assert_int_equal(t.opened, 1);
+    expect_silence(&t);
+    raw_data(&t, DATA_THEIRS, MPLEX_ID_MAX, 0, 10);
+    expect_frame(&t, DATA_OURS, MPLEX_ID_MAX, 10);
+    raw_send(&t, CLOSE_THEIRS, MPLEX_ID_MAX, 0);
+    expect_frame(&t, CLOSE_OURS, MPLEX_ID_MAX, 0);
+    side_tell(&t);
+    assert_int_equal(t.finished, 1);
+    assert_int_equal(t.muxer->streams_in, 0);
+    raw_fini(&t);
+}
+
+/* Spec, "Opening a new stream": "Both parties can open a substream with the same ID". */
+static void test_one_id_in_both_directions(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.hold = true;
+    struct muxer_stream *ours = open_stream(&t);
+    app_of(ours)->hold = true;
+    expect_frame(&t, NEW, 0, 0);
+    raw_send(&t, NEW, 0, 0);
+    struct mplex_stream *other = theirs(&t, 0);
+    assert_non_null(other);
+    assert_ptr_not_equal(&other->base, ours);
+    raw_data(&t, DATA_OURS, 0, 0, 3);
+    raw_data(&t, DATA_THEIRS, 0, 0, 7);
+    assert_int_equal(buf_len(&ours->in), 3);
+    assert_int_equal(buf_len(&other->base.in), 7);
+    raw_send(&t, CLOSE_OURS, 0, 0);
+    assert_true(ours->flags & MUXER_EOF);
+    assert_false(other->base.flags & MUXER_EOF);
+    raw_send(&t, RESET_THEIRS, 0, 0);
+    assert_null(theirs(&t, 0));
+    assert_ptr_equal(p2p__mplex_find(raw_mplex(&t), 0, true), ours);
+    t.muxer->ops->reset(ours, 9);
+    expect_frame(&t, RESET_THEIRS, 0, 0);
+    t.muxer->ops->stream_free(ours);
+    raw_fini(&t);
+}
+
+static void test_our_reset_of_their_stream(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    raw_send(&t, NEW, 3, 0);
+    struct muxer_stream *s = &theirs(&t, 3)->base;
+    t.muxer->ops->reset(s, 9);
+    t.muxer->ops->reset(s, 9);
+    expect_frame(&t, RESET_OURS, 3, 0);
+    expect_silence(&t);
+    t.muxer->ops->stream_free(s);
+    expect_silence(&t);
+    /* An id may come again when nobody uses it. */
+    assert_int_equal(raw_send(&t, NEW, 3, 0), 0);
+    assert_int_equal(t.opened, 2);
+    raw_fini(&t);
+}
+
+static void test_what_a_close_completed_survives_a_reset(void **state)
+{
+    (void)state;
+    for (int completed = 0; completed < 2; completed++) {
+        struct side t;
+        raw_init(&t);
+        t.hold = t.keep = true;
+        raw_send(&t, NEW, 1, 0);
+        struct muxer_stream *s = &theirs(&t, 1)->base;
+        raw_data(&t, DATA_THEIRS, 1, 0, 300);
+        if (completed)
+            raw_send(&t, CLOSE_THEIRS, 1, 0);
+        raw_send(&t, RESET_THEIRS, 1, 0);
+        assert_true(s->flags & MUXER_RESET);
+        assert_true(s->flags & MUXER_DONE);
+        assert_false(s->flags & MUXER_OVERRUN);
+        assert_int_equal(buf_len(&s->in), completed ? 300 : 0);
+        t.muxer->ops->stream_free(s);
+        expect_silence(&t);
+        raw_fini(&t);
+    }
+}
+
+static void test_bodies_where_none_belong_are_skipped(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.keep = true;
+    raw_send(&t, NEW, 1, 0);
+    struct muxer_stream *s = &theirs(&t, 1)->base;
+    raw_data(&t, CLOSE_THEIRS, 1, 0, 70000);
+    assert_true(s->flags & MUXER_EOF);
+    raw_data(&t, RESET_THEIRS, 1, 0, 70000);
+    assert_true(s->flags & MUXER_DONE);
+    raw_data(&t, RESET_THEIRS, 1, 0, 5);
+    assert_int_equal(t.got, 0);
+    assert_int_equal(raw_send(&t, NEW, 2, 0), 0);
+    assert_int_equal(t.opened, 2);
+    raw_fini(&t);
+}
+
+static void test_data_after_close_resets_the_stream(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.keep = true;
+    raw_send(&t, NEW, 1, 0);
+    raw_send(&t, NEW, 2, 0);
+    struct muxer_stream *s = &theirs(&t, 1)->base;
+    raw_send(&t, CLOSE_THEIRS, 1, 0);
+    raw_send(&t, CLOSE_THEIRS, 1, 0);
+    raw_send(&t, DATA_THEIRS, 1, 0);
+    assert_false(s->flags & MUXER_RESET);
+    assert_int_equal(raw_data(&t, DATA_THEIRS, 1, 0, 10), 0);
+    assert_true(s->flags & MUXER_RESET);
+    assert_int_equal(app_of(s)->done, 1);
+    expect_frame(&t, RESET_OURS, 1, 0);
+    raw_data(&t, DATA_THEIRS, 2, 0, 10);
+    assert_int_equal(t.got, 10);
+    raw_fini(&t);
+}
+
+static void test_an_unannounced_stream_cannot_be_named(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    struct muxer_stream *s = open_stream(&t);
+    raw_data(&t, DATA_OURS, 0, 0, 10);
+    raw_send(&t, RESET_OURS, 0, 0);
+    assert_int_equal(t.got, 0);
+    assert_false(s->flags & (MUXER_RESET | MUXER_DONE));
+    expect_frame(&t, NEW, 0, 0);
+    raw_data(&t, DATA_OURS, 0, 0, 10);
+    assert_int_equal(t.got, 10);
+    raw_fini(&t);
+}
+
+static void test_an_id_in_use(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    raw_send(&t, NEW, 5, 0);
+    raw_send(&t, CLOSE_THEIRS, 5, 0);
+    raw_send(&t, NEW, 5, 0);
+    expect_end(&t, P2P_EPROTO);
+    raw_fini(&t);
+}
+
+/* --- output */
+
+static void test_frame_sizes(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    struct muxer_stream *s = open_stream(&t);
+    side_write(&t, s, 2 * MPLEX_BODY_ALONE + 1);
+    expect_frame(&t, NEW, 0, 0);
+    expect_frame(&t, DATA_THEIRS, 0, MPLEX_BODY_ALONE);
+    expect_frame(&t, DATA_THEIRS, 0, MPLEX_BODY_ALONE);
+    expect_frame(&t, DATA_THEIRS, 0, 1);
+    struct muxer_stream *other = open_stream(&t);
+    side_write(&t, s, 40000);
+    side_write(&t, other, 40000);
+    expect_frame(&t, NEW, 1, 0);
+    struct raw_frame f;
+    uint64_t sum[2] = {0};
+    while (raw_next(&t, &f)) {
+        assert_true(f.id <= 1 &&
+                    f.length <= (sum[!f.id] == 40000 ? MPLEX_BODY_ALONE : MPLEX_BODY_SHARED));
+        sum[f.id] += f.length;
+    }
+    assert_int_equal(sum[0], 40000);
+    assert_int_equal(sum[1], 40000);
+    raw_fini(&t);
+}
+
+static void test_small_frames_are_one_piece_and_large_ones_are_not_copied(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    struct iov iov[SIDE_IOV];
+    size_t bytes;
+    struct muxer_stream *s = open_stream(&t);
+    side_write(&t, s, 1000);
+    t.muxer->ops->close_write(s);
+    assert_int_equal(t.muxer->ops->pump_out(t.muxer, iov, SIDE_IOV, SIDE_OUT, t.now_us, &bytes), 1);
+    assert_int_equal(bytes, 2 + 3 + 1000 + 2);
+    t.muxer->ops->sent(t.muxer);
+    s = open_stream(&t);
+    side_write(&t, s, 5000);
+    uint64_t copied = t.pool.copied_bytes;
+    struct iov out;
+    assert_int_equal(p2p__outq_iov(&s->out, &out, 1, SIZE_MAX, &bytes), 1);
+    /* NewStream and header in one piece of the stage, then the body where it lies. */
+    assert_int_equal(t.muxer->ops->pump_out(t.muxer, iov, SIDE_IOV, SIDE_OUT, t.now_us, &bytes), 2);
+    assert_int_equal(iov[0].len, 2 + 3);
+    assert_ptr_equal(iov[1].base, out.base);
+    assert_int_equal(iov[1].len, 5000);
+    assert_int_equal(t.pool.copied_bytes, copied);
+    t.muxer->ops->sent(t.muxer);
+    raw_fini(&t);
+}
+
+static void test_pumps_of_every_size(void **state)
+{
+    (void)state;
+    for (size_t max = MUXER_OUT_BYTES_MIN; max < 9000; max += 61) {
+        struct side a, b;
+        raw_init(&a);
+        raw_init(&b);
+        b.keep = true;
+        struct muxer_stream *s = open_stream(&a), *other = open_stream(&a);
+        side_write(&a, s, 20000);
+        side_write(&a, other, 3000);
+        a.muxer->ops->close_write(s);
+        while (side_send(&a, max))
+            continue;
+        while (side_deliver(&a, &b, SIDE_SCRATCH))
+            continue;
+        assert_int_equal(b.got, 23000);
+        assert_int_equal(b.wrong, 0);
+        assert_true(theirs(&b, 0)->base.flags & MUXER_EOF);
+        raw_fini(&a);
+        raw_fini(&b);
+    }
+}
+
+/* A gather list that is too short for what is due. */
+static void test_few_pieces(void **state)
+{
+    (void)state;
+    struct side a, b;
+    raw_init(&a);
+    raw_init(&b);
+    for (int i = 0; i < 3; i++)
+        side_write(&a, open_stream(&a), 100000);
+    struct iov iov[MUXER_OUT_IOV_MIN];
+    size_t n, bytes;
+    while ((n = a.muxer->ops->pump_out(a.muxer, iov, MUXER_OUT_IOV_MIN, SIDE_OUT, 0, &bytes))) {
+        for (size_t i = 0; i < n; i++) {
+            side_feed(&b, iov[i].base, iov[i].len);
+            bytes -= iov[i].len;
+        }
+        assert_int_equal(bytes, 0);
+        a.muxer->ops->sent(a.muxer);
+    }
+    assert_int_equal(b.got, 300000);
+    raw_fini(&a);
+    raw_fini(&b);
+}
+
+static void test_unread_body_is_told_before_the_next(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    uint8_t *bytes = calloc(1, 20000);
+    assert_non_null(bytes);
+    size_t len = p2p__mplex_header(bytes, 0, NEW, 0);
+    for (int i = 0; i < 3; i++) {
+        len += p2p__mplex_header(bytes + len, 0, DATA_THEIRS, 5000);
+        for (size_t k = 0; k < 5000; k++)
+            bytes[len++] = pattern((uint64_t)i * 5000 + k);
+    }
+    uint64_t copied = t.pool.copied_bytes;
+    side_feed(&t, bytes, len);
+    assert_int_equal(t.got, 15000);
+    assert_int_equal(t.pool.copied_bytes, copied);
+    free(bytes);
+    raw_fini(&t);
+}
+
+static void test_goaway_is_silent_and_final(void **state)
+{
+    (void)state;
+    struct side t;
+    int code = 0;
+    raw_init(&t);
+    raw_send(&t, NEW, 1, 0);
+    struct muxer_stream *s = open_stream(&t);
+    side_write(&t, s, 10);
+    t.muxer->ops->goaway(t.muxer, 0);
+    assert_null(side_open(&t, &code));
+    assert_int_equal(code, P2P_ECLOSED);
+    /* What is due leaves, what is open goes on, what is new is refused. */
+    expect_frame(&t, NEW, 0, 0);
+    expect_frame(&t, DATA_THEIRS, 0, 10);
+    expect_silence(&t);
+    raw_data(&t, DATA_THEIRS, 1, 0, 10);
+    assert_int_equal(t.got, 10);
+    assert_int_equal(raw_send(&t, NEW, 2, 0), 0);
+    assert_int_equal(t.opened, 1);
+    expect_frame(&t, RESET_OURS, 2, 0);
+    raw_fini(&t);
+}
+
+static void test_outbound_limits(void **state)
+{
+    (void)state;
+    struct side t;
+    int code = 0;
+    raw_init(&t);
+    struct muxer_stream *s = NULL;
+    for (int i = 0; i < MPLEX_STREAMS_OUT_MAX; i++)
+        s = open_stream(&t);
+    assert_null(side_open(&t, &code));
+    assert_int_equal(code, P2P_ELIMIT);
+    t.muxer->ops->stream_free(s);
+    raw_mplex(&t)->next_id = MPLEX_ID_MAX;
+    s = open_stream(&t);
+    assert_int_equal(s->id, MPLEX_ID_MAX);
+    t.muxer->ops->stream_free(s);
+    assert_null(side_open(&t, &code));
+    assert_int_equal(code, P2P_ELIMIT);
+    raw_fini(&t);
+}
+
+/* Nothing is asked of an idle remote. */
+static void test_no_keepalive(void **state)
+{
+    (void)state;
+    struct side t;
+    struct muxer_config config = side_config(false);
+    config.keepalive_ms = 1000;
+    assert_int_equal(side_init(&t, &p2p__muxer_mplex, config), 0);
+    assert_true(t.muxer->ops->deadline(t.muxer) == UINT64_MAX);
+    t.muxer->ops->ping(t.muxer, t.now_us);
+    expect_silence(&t);
+    t.now_us += 3600u * 1000000u;
+    assert_int_equal(t.muxer->ops->timeout(t.muxer, t.now_us), 0);
+    raw_fini(&t);
+}
+
+/* --- attacks */
+
+static int feed_new(const uint8_t *bytes, size_t len, bool ends)
+{
+    struct side t;
+    raw_init(&t);
+    int code = side_feed(&t, bytes, len);
+    if (ends)
+        expect_end(&t, P2P_EPROTO);
+    raw_fini(&t);
+    return code;
+}
+
+static void test_M01_headers_out_of_range(void **state)
+{
+    (void)state;
+    /* 2^60-1 is the last id; 2^60 takes ten bytes, as any other header of ten does. */
+    static const uint8_t last[] = {0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x00};
+    static const uint8_t over[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0};
+    static const uint8_t padded[] = {0x80, 0x00, 0x00};
+    assert_int_equal(feed_new(last, sizeof(last), false), 0);
+    assert_int_equal(feed_new(over, 8, false), 0);
+    feed_new(over, 9, true);
+    feed_new(over, sizeof(over), true);
+    feed_new(padded, sizeof(padded), true);
+    for (uint8_t flag = 0; flag < 8; flag++) {
+        uint8_t frame[] = {(uint8_t)(5 << 3 | flag), 0};
+        assert_int_equal(feed_new(frame, 1, flag == 7), flag == 7 ? P2P_EPROTO : 0);
+        assert_int_equal(feed_new(frame, 2, flag == 7), flag == 7 ? P2P_EPROTO : 0);
+    }
+}
+
+static void test_M02_length_over_one_mib(void **state)
+{
+    (void)state;
+    static const uint8_t over[] = {0x02, 0x81, 0x80, 0x40}, name[] = {0x00, 0x81, 0x80, 0x40};
+    feed_new(over, sizeof(over), true);
+    feed_new(name, sizeof(name), true);
+    struct side t;
+    raw_init(&t);
+    raw_send(&t, NEW, 0, 0);
+    assert_int_equal(raw_data(&t, DATA_THEIRS, 0, 0, MPLEX_LENGTH_MAX), 0);
+    assert_int_equal(t.got, MPLEX_LENGTH_MAX);
+    raw_send(&t, DATA_THEIRS, 0, MPLEX_LENGTH_MAX + 1);
+    expect_end(&t, P2P_EPROTO);
+    raw_fini(&t);
+}
+
+static void test_M03_unread_bytes_reset_the_stream(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.keep = true;
+    raw_send(&t, NEW, 2, 0);
+    t.hold = true;
+    raw_send(&t, NEW, 1, 0);
+    struct muxer_stream *slow = &theirs(&t, 1)->base;
+    for (uint64_t sum = 0; sum < MPLEX_UNREAD_MAX; sum += MPLEX_LENGTH_MAX)
+        assert_int_equal(raw_data(&t, DATA_THEIRS, 1, sum, MPLEX_LENGTH_MAX), 0);
+    assert_int_equal(buf_len(&slow->in), MPLEX_UNREAD_MAX);
+    assert_false(slow->flags & MUXER_DONE);
+    expect_silence(&t);
+    assert_int_equal(raw_data(&t, DATA_THEIRS, 1, 0, 1), 0);
+    assert_true(slow->flags & MUXER_RESET);
+    assert_true(slow->flags & MUXER_OVERRUN);
+    assert_int_equal(app_of(slow)->done, 1);
+    assert_int_equal(buf_len(&slow->in), 0);
+    expect_frame(&t, RESET_OURS, 1, 0);
+    size_t idle = t.pool.used_bytes;
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(raw_data(&t, DATA_THEIRS, 1, 0, MPLEX_LENGTH_MAX), 0);
+        assert_int_equal(t.pool.used_bytes, idle);
+    }
+    expect_silence(&t);
+    raw_data(&t, DATA_THEIRS, 2, 0, 5000);
+    assert_int_equal(t.got, 5000);
+    raw_fini(&t);
+}
+
+/* One delivery brings more than there is room for: the reader is asked before it is judged. */
+static void test_M03_a_reader_is_told_before_it_is_too_slow(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.hold = true;
+    raw_send(&t, NEW, 1, 0);
+    struct muxer_stream *s = &theirs(&t, 1)->base;
+    uint64_t at = MPLEX_UNREAD_MAX - 10;
+    for (uint64_t sum = 0; sum < at; sum += MPLEX_LENGTH_MAX)
+        raw_data(&t, DATA_THEIRS, 1, sum,
+                 at - sum < MPLEX_LENGTH_MAX ? (size_t)(at - sum) : MPLEX_LENGTH_MAX);
+    assert_int_equal(buf_len(&s->in), at);
+    app_of(s)->hold = false;
+    muxer_make_ready(s);
+    uint8_t bytes[5000 + MPLEX_HEADER_MAX];
+    size_t len = p2p__mplex_header(bytes, 1, DATA_THEIRS, 5000);
+    for (size_t i = 0; i < 5000; i++)
+        bytes[len++] = pattern(at + i);
+    assert_int_equal(side_feed(&t, bytes, len), 0);
+    assert_false(s->flags & MUXER_RESET);
+    assert_int_equal(t.got, at + 5000);
+    raw_fini(&t);
+}
+
+static void test_M03_a_stopped_reader_is_not_slow(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.hold = true;
+    raw_send(&t, NEW, 1, 0);
+    struct muxer_stream *s = &theirs(&t, 1)->base;
+    raw_data(&t, DATA_THEIRS, 1, 0, 1000);
+    t.muxer->ops->stop(s);
+    for (int i = 0; i < 6; i++)
+        raw_data(&t, DATA_THEIRS, 1, 0, MPLEX_LENGTH_MAX);
+    assert_int_equal(buf_len(&s->in), 0);
+    assert_false(s->flags & MUXER_RESET);
+    expect_silence(&t);
+    raw_fini(&t);
+}
+
+static void test_M05_streams_with_long_names(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.hold = true;
+    uint32_t resets = 0;
+    size_t used = 0;
+    struct raw_frame f;
+    for (uint32_t i = 0; i < 100000; i++) {
+        assert_int_equal(raw_data(&t, NEW, i, 0, 1024), 0);
+        assert_true(t.muxer->streams_in <= 256);
+        while (raw_next(&t, &f)) {
+            assert_int_equal(f.flag, RESET_OURS);
+            resets++;
+        }
+        if (i == 256)
+            used = t.pool.used_bytes;
+    }
+    assert_int_equal(t.opened, 256);
+    assert_int_equal(resets, 100000 - 256);
+    assert_int_equal(t.pool.used_bytes, used);
+    assert_int_equal(t.got, 0);
+    raw_fini(&t);
+}
+
+static void test_M05_what_is_over_is_freed_first(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    uint8_t bytes[4096];
+    /* All in one delivery: each stream is over before the next opens, and none is refused. */
+    for (uint32_t i = 0; i < 512; i += 64) {
+        size_t len = 0;
+        for (uint32_t k = i; k < i + 64; k++) {
+            len += p2p__mplex_header(bytes + len, k, NEW, 0);
+            len += p2p__mplex_header(bytes + len, k, RESET_THEIRS, 0);
+        }
+        assert_int_equal(side_feed(&t, bytes, len), 0);
+    }
+    assert_int_equal(t.opened, 512);
+    assert_int_equal(t.muxer->streams_in, 0);
+    expect_silence(&t);
+    raw_fini(&t);
+    struct muxer_config config = side_config(false);
+    config.streams_in_max = 4;
+    assert_int_equal(side_init(&t, &p2p__muxer_mplex, config), 0);
+    size_t len = 0;
+    for (uint32_t k = 0; k < 64; k++) {
+        len += p2p__mplex_header(bytes + len, k, NEW, 0);
+        len += p2p__mplex_header(bytes + len, k, RESET_THEIRS, 0);
+    }
+    assert_int_equal(side_feed(&t, bytes, len), 0);
+    assert_int_equal(t.opened, 64);
+    expect_silence(&t);
+    raw_fini(&t);
+}
+
+/* As Y13. */
+static void test_M05_replies_that_nobody_reads(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    t.hold = true;
+    int code = 0;
+    uint32_t i = 0;
+    for (; i < 100000 && code == 0; i++) {
+        code = raw_send(&t, NEW, i, 0);
+        assert_true(outq_len(&raw_mplex(&t)->control) <= MPLEX_CONTROL_MAX);
+    }
+    assert_int_equal(code, P2P_ELIMIT);
+    assert_true(i > MPLEX_CONTROL_MAX / 12 && i < MPLEX_CONTROL_MAX / 2);
+    expect_end(&t, P2P_ELIMIT);
+    raw_fini(&t);
+}
+
+/* As Y17. */
+static void test_rapid_reset(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    uint32_t i = 0;
+    for (; i < 100000 && t.code == 0; i++) {
+        t.now_us += 1000;
+        raw_send(&t, NEW, i, 0);
+        raw_data(&t, DATA_THEIRS, i, 0, 100);
+        raw_send(&t, RESET_THEIRS, i, 0);
+    }
+    /* The burst, and what a thousand a second earned meanwhile. */
+    assert_true(i > MPLEX_RESETS_BURST && i < MPLEX_RESETS_BURST * 4 / 3);
+    expect_end(&t, P2P_ELIMIT);
+    raw_fini(&t);
+    raw_init(&t);
+    for (i = 0; i < 2000; i++) {
+        t.now_us += 1000000 / MPLEX_RESETS_PER_S;
+        raw_send(&t, NEW, i, 0);
+        assert_int_equal(raw_send(&t, RESET_THEIRS, i, 0), 0);
+    }
+    raw_fini(&t);
+    raw_init(&t);
+    t.echo = true;
+    for (i = 0; i < 2000; i++) {
+        raw_send(&t, NEW, i, 0);
+        raw_data(&t, DATA_THEIRS, i, 0, 10);
+        expect_frame(&t, DATA_OURS, i, 10);
+        assert_int_equal(raw_send(&t, RESET_THEIRS, i, 0), 0);
+    }
+    raw_fini(&t);
+}
+
+static void test_words_for_streams_that_never_were(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    size_t idle = t.pool.used_bytes;
+    for (uint32_t flag = DATA_OURS; flag <= RESET_THEIRS; flag++)
+        for (int i = 0; i < 100; i++)
+            assert_int_equal(raw_data(&t, flag, 77, 0, 60000), 0);
+    assert_int_equal(t.pool.used_bytes, idle);
+    assert_int_equal(t.opened, 0);
+    expect_silence(&t);
+    raw_fini(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_header_layout),
+        cmocka_unit_test(test_outbound_life),
+        cmocka_unit_test(test_inbound_life),
+        cmocka_unit_test(test_one_id_in_both_directions),
+        cmocka_unit_test(test_our_reset_of_their_stream),
+        cmocka_unit_test(test_what_a_close_completed_survives_a_reset),
+        cmocka_unit_test(test_bodies_where_none_belong_are_skipped),
+        cmocka_unit_test(test_data_after_close_resets_the_stream),
+        cmocka_unit_test(test_an_unannounced_stream_cannot_be_named),
+        cmocka_unit_test(test_an_id_in_use),
+        cmocka_unit_test(test_frame_sizes),
+        cmocka_unit_test(test_small_frames_are_one_piece_and_large_ones_are_not_copied),
+        cmocka_unit_test(test_pumps_of_every_size),
+        cmocka_unit_test(test_few_pieces),
+        cmocka_unit_test(test_unread_body_is_told_before_the_next),
+        cmocka_unit_test(test_goaway_is_silent_and_final),
+        cmocka_unit_test(test_outbound_limits),
+        cmocka_unit_test(test_no_keepalive),
+        cmocka_unit_test(test_M01_headers_out_of_range),
+        cmocka_unit_test(test_M02_length_over_one_mib),
+        cmocka_unit_test(test_M03_unread_bytes_reset_the_stream),
+        cmocka_unit_test(test_M03_a_reader_is_told_before_it_is_too_slow),
+        cmocka_unit_test(test_M03_a_stopped_reader_is_not_slow),
+        cmocka_unit_test(test_M05_streams_with_long_names),
+        cmocka_unit_test(test_M05_what_is_over_is_freed_first),
+        cmocka_unit_test(test_M05_replies_that_nobody_reads),
+        cmocka_unit_test(test_rapid_reset),
+        cmocka_unit_test(test_words_for_streams_that_never_were),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
