@@ -9,7 +9,7 @@
 
 static const struct layer_ops *const all_layers[] = {&p2p__layer_noise, &p2p__layer_tls,
                                                      &p2p__layer_signed, &p2p__layer_plaintext};
-static const struct muxer_ops *const all_muxers[] = {&p2p__muxer_yamux};
+static const struct muxer_ops *const all_muxers[] = {&p2p__muxer_yamux, &p2p__muxer_mplex};
 
 static const struct layer_ops *find_layer(const char *id, size_t len)
 {

@@ -410,7 +410,12 @@ static void notice_end(struct p2p_stream *self)
         return;
     uint32_t mux_flags = self->mux ? self->mux->flags : 0;
     bool closed = self->flags & STREAM_CLOSED;
-    if (mux_flags & MUXER_RESET) {
+    if ((mux_flags & MUXER_OVERRUN) && !closed) {
+        p2p__stream_end(self, (struct ending){.code = P2P_ELIMIT,
+                                              .limit = "stream_unread",
+                                              .message = "the reader fell too far behind for a "
+                                                         "muxer without flow control"});
+    } else if (mux_flags & MUXER_RESET) {
         p2p__stream_end(
             self, (struct ending){.code = closed && p2p__stream_delivered(self) ? 0 : P2P_ERESET,
                                   .remote_code = self->mux->remote_code,

@@ -119,7 +119,7 @@ static const char *kind_text(p2p_option_kind kind)
 static int check_list(enum option_id id, const char *value)
 {
     static const char *const securities[] = {"noise", "tls", "signed", "plaintext", NULL};
-    static const char *const muxers[] = {"yamux", NULL};
+    static const char *const muxers[] = {"yamux", "mplex", NULL};
     const char *const *known = id == OPTION_SECURITY ? securities : muxers;
     if (id != OPTION_SECURITY && id != OPTION_MUXER)
         return 0;

@@ -308,7 +308,8 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
                                           {"signed", "/libp2p-c/signed/1.0.0"},
                                           {"plaintext", "/plaintext/2.0.0"},
                                           {NULL, NULL}};
-    static const char *muxers[][2] = {{"yamux", "/yamux/1.0.0"}, {NULL, NULL}};
+    static const char *muxers[][2] = {
+        {"yamux", "/yamux/1.0.0"}, {"mplex", "/mplex/6.7.0"}, {NULL, NULL}};
     int rc = load_key(self, why, why_cap);
     if (rc == 0)
         rc = load_psk(self, why, why_cap);

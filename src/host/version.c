@@ -4,8 +4,8 @@
 #include "crypto/version.h"
 #include "io/version.h"
 
-static const char *const features[] = {"tcp",      "noise", "tls",  "yamux",
-                                       "identify", "ping",  "perf", "echo"};
+static const char *const features[] = {"tcp",   "noise", "tls",      "signed", "plaintext", "pnet",
+                                       "yamux", "mplex", "identify", "ping",   "perf",      "echo"};
 
 enum {
     FEATURES = sizeof(features) / sizeof(*features),
