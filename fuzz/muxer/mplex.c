@@ -62,6 +62,7 @@ static void check_all(const struct side *side)
     check(in == m->base.streams_in && out == m->base.streams_out && live == m->ids.count);
     check(dead == m->dead_in && in <= m->base.config.streams_in_max);
     check(out <= MPLEX_STREAMS_OUT_MAX && m->body_left <= MPLEX_LENGTH_MAX);
+    check(!m->body_stream || m->body_left);
     check(outq_len(&m->control) <= MPLEX_CONTROL_MAX && !m->stage && !m->flight);
     check((m->failed == 0) == (m->base.error == NULL));
 }

@@ -106,7 +106,9 @@ static int on_stream_frame(struct mplex *self, const struct frame *f, uint64_t n
         return 0;
     switch (f->flag - !outbound) {
     case MPLEX_MESSAGE:
-        if (f->length && (s->base.flags & MUXER_EOF))
+        if (f->length == 0)
+            return 0;
+        if (s->base.flags & MUXER_EOF)
             return break_stream(self, s, 0);
         self->body_stream = s;
         return 0;
@@ -180,6 +182,8 @@ static int take_body(struct mplex *self, struct buf *in)
     buf_consume(in, n);
     self->told = false;
     self->body_left -= (uint32_t)n;
+    if (self->body_left == 0)
+        self->body_stream = NULL;
     return 0;
 }
 

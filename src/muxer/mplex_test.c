@@ -287,6 +287,25 @@ static void test_small_frames_are_one_piece_and_large_ones_are_not_copied(void *
     raw_fini(&t);
 }
 
+/* A large body and a small one of the same stream in one pump: the large one is lent until sent. */
+static void test_lent_bytes_stay_until_sent(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    struct iov iov[SIDE_IOV];
+    size_t bytes;
+    struct muxer_stream *s = open_stream(&t);
+    side_write(&t, s, MPLEX_BODY_ALONE + 100);
+    assert_true(t.muxer->ops->pump_out(t.muxer, iov, SIDE_IOV, SIDE_OUT, t.now_us, &bytes) > 2);
+    assert_int_equal(outq_unsent(&s->out), 0);
+    assert_int_equal(s->out.unacked, MPLEX_BODY_ALONE + 100);
+    t.muxer->ops->sent(t.muxer);
+    assert_int_equal(outq_len(&s->out), 0);
+    assert_true(s->flags & MUXER_WRITABLE);
+    raw_fini(&t);
+}
+
 static void test_pumps_of_every_size(void **state)
 {
     (void)state;
@@ -684,6 +703,7 @@ int main(void)
         cmocka_unit_test(test_an_id_in_use),
         cmocka_unit_test(test_frame_sizes),
         cmocka_unit_test(test_small_frames_are_one_piece_and_large_ones_are_not_copied),
+        cmocka_unit_test(test_lent_bytes_stay_until_sent),
         cmocka_unit_test(test_pumps_of_every_size),
         cmocka_unit_test(test_few_pieces),
         cmocka_unit_test(test_unread_body_is_told_before_the_next),
