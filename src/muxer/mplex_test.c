@@ -202,6 +202,25 @@ static void test_data_after_close_resets_the_stream(void **state)
     raw_fini(&t);
 }
 
+static void test_their_close_does_not_cut_ours_short(void **state)
+{
+    (void)state;
+    struct side t;
+    raw_init(&t);
+    struct muxer_stream *s = open_stream(&t);
+    expect_frame(&t, NEW, 0, 0);
+    side_write(&t, s, 100);
+    t.muxer->ops->close_write(s);
+    raw_send(&t, CLOSE_OURS, 0, 0);
+    assert_false(s->flags & MUXER_DONE);
+    expect_frame(&t, DATA_THEIRS, 0, 100);
+    expect_frame(&t, CLOSE_THEIRS, 0, 0);
+    assert_true(s->flags & MUXER_DONE);
+    side_tell(&t);
+    assert_int_equal(t.finished, 1);
+    raw_fini(&t);
+}
+
 static void test_an_unannounced_stream_cannot_be_named(void **state)
 {
     (void)state;
@@ -699,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_what_a_close_completed_survives_a_reset),
         cmocka_unit_test(test_bodies_where_none_belong_are_skipped),
         cmocka_unit_test(test_data_after_close_resets_the_stream),
+        cmocka_unit_test(test_their_close_does_not_cut_ours_short),
         cmocka_unit_test(test_an_unannounced_stream_cannot_be_named),
         cmocka_unit_test(test_an_id_in_use),
         cmocka_unit_test(test_frame_sizes),
