@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "host/resolve.h"
 
 static const p2p_option options[] = {
 #define P2P_X(id, name, kind, fallback, help) {name, fallback, help, P2P_OPTION_##kind},
@@ -121,6 +122,9 @@ static int check_list(enum option_id id, const char *value)
     static const char *const securities[] = {"noise", "tls", "signed", "plaintext", NULL};
     static const char *const muxers[] = {"yamux", "mplex", NULL};
     const char *const *known = id == OPTION_SECURITY ? securities : muxers;
+    struct io_addr servers[IO_NAME_SERVERS];
+    if (id == OPTION_DNS_SERVERS)
+        return p2p__name_servers_parse(value, servers) < 0 ? P2P_EINVAL : 0;
     if (id != OPTION_SECURITY && id != OPTION_MUXER)
         return 0;
     while (*value) {
@@ -173,7 +177,12 @@ int p2p_config_set(p2p_config *self, const char *name, const char *value, char *
         if (rc < 0)
             snprintf(text, sizeof(text), "option %s wants %s, not \"%.60s\"", name,
                      kind_text(options[i].kind), value);
-        else if ((rc = check_list((enum option_id)i, value)) < 0)
+        else if ((rc = check_list((enum option_id)i, value)) == P2P_EINVAL)
+            snprintf(
+                text, sizeof(text),
+                "option %s wants addresses such as 192.0.2.53 or 127.0.0.1:5353, not \"%.60s\"",
+                name, value);
+        else if (rc < 0)
             snprintf(text, sizeof(text), "%s \"%.60s\" is not built in", name, value);
         else
             rc = set(self, i, value);

@@ -17,6 +17,8 @@
     X(SERVICES, "services", LIST, "identify,ping",                                                 \
       "protocols to serve: identify, ping, perf, echo")                                            \
     X(AGENT, "agent", TEXT, "libp2p-c/" P2P_VERSION_TEXT, "the agent version told to others")      \
+    X(DNS_SERVERS, "dns_servers", LIST, "",                                                        \
+      "name servers to ask instead of the system's: 192.0.2.53, [2001:db8::53]:5353")              \
     X(DIAL_TIMEOUT, "dial_timeout", MS, "10s", "until a connection is open")                       \
     X(HANDSHAKE_TIMEOUT, "handshake_timeout", MS, "10s",                                           \
       "until an inbound connection is open; progress does not extend it")                          \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "host/lookups.h"
 #include "transport/tcp.h"
 
 enum {
@@ -28,13 +29,15 @@ struct dial {
     struct work work;
     struct timer timer;
     p2p_host *host;
-    struct peer *peer;
+    struct peer *peer; /* NULL: not known until a /dnsaddr has been resolved */
     struct attempt attempts[DIAL_ADDRS_MAX];
     size_t attempt_count;
-    struct list streams; /* p2p_stream.wait */
-    struct list ops;     /* p2p_op.wait */
+    struct lookups lookups; /* of targets with names */
+    struct list streams;    /* p2p_stream.wait */
+    struct list ops;        /* p2p_op.wait */
     uint64_t next_start_us;
-    bool no_reuse_port, over;
+    unsigned flags; /* enum p2p_dial_flags */
+    bool over;
 };
 
 /* ---- the outcome ---- */
@@ -51,7 +54,7 @@ static void with_error(struct dial *self, int code, const char *message,
                        void (*tell)(void *user, const p2p_error *why), void *user)
 {
     char text[DIAL_ADDRS_MAX][P2P_MULTIADDR_TEXT_MAX / 8];
-    p2p_attempt list[DIAL_ADDRS_MAX];
+    p2p_attempt list[DIAL_ADDRS_MAX + LOOKUPS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < self->attempt_count; i++) {
         struct attempt *a = &self->attempts[i];
@@ -66,6 +69,7 @@ static void with_error(struct dial *self, int code, const char *message,
                                     .sys_errno = a->sys_errno};
         count++;
     }
+    count += p2p__lookups_failed(&self->lookups, list + count);
     char sentence[512];
     if (count == 1)
         snprintf(sentence, sizeof(sentence), "%s: %s: %s", message, list[0].addr, list[0].error);
@@ -115,8 +119,11 @@ static void finish(struct dial *self)
         if (!entry->opened)
             p2p__conn_end(entry->conn, (struct ending){.code = P2P_ECANCELED});
     }
-    self->peer->dial = NULL;
-    p2p__peer_release(host, self->peer);
+    p2p__lookups_fini(&self->lookups);
+    if (self->peer) {
+        self->peer->dial = NULL;
+        p2p__peer_release(host, self->peer);
+    }
     p2p__work_bury(&host->shard, &self->work, bury);
 }
 
@@ -141,7 +148,11 @@ static void succeed(struct dial *self, p2p_conn *conn)
 /* The sentence and code of a dial whose every attempt failed: the most telling attempt's. */
 static void fail_all(struct dial *self)
 {
+    p2p_attempt unresolved[LOOKUPS_MAX];
+    size_t unresolved_count = p2p__lookups_failed(&self->lookups, unresolved);
     int code = P2P_ECONN;
+    if (self->attempt_count == 0 && unresolved_count)
+        code = unresolved[0].code;
     for (size_t i = 0; i < self->attempt_count; i++) {
         int got = self->attempts[i].code;
         if (self->attempt_count == 1 || got == P2P_EPEERID ||
@@ -167,7 +178,7 @@ static int dial_link(struct dial *self, struct attempt *attempt, struct link **l
     p2p_host *host = self->host;
     struct p2p_io *io = host->shard.io;
     const struct io_addr *remote = &attempt->addr;
-    bool any_port = self->no_reuse_port || attempt->fresh_port;
+    bool any_port = (self->flags & P2P_DIAL_NO_REUSE_PORT) || attempt->fresh_port;
     const struct io_addr *local = any_port ? NULL : p2p__listen_local_for(host, remote);
     /* From the listening port, so that the address that others observe is one they can dial; where
      * the system refuses that, from any. */
@@ -201,6 +212,59 @@ static void start(struct dial *self, struct attempt *attempt)
     link->remote = attempt->addr;
     attempt->entry = entry;
     entry->attempt = attempt;
+}
+
+static bool add_attempt(struct dial *self, const struct io_addr *addr)
+{
+    for (size_t i = 0; i < self->attempt_count; i++)
+        if (p2p__io_addr_equal(&self->attempts[i].addr, addr))
+            return true;
+    if (self->attempt_count == DIAL_ADDRS_MAX)
+        return false;
+    self->attempts[self->attempt_count++] = (struct attempt){.dial = self, .addr = *addr};
+    return true;
+}
+
+/* An address that a name led to. The first one decides whom a /dnsaddr without a peer id means. */
+static bool use_addr(void *user, const p2p_multiaddr *addr)
+{
+    struct dial *self = user;
+    struct io_addr at;
+    p2p_peer_id named;
+    if (p2p__tcp_parse(addr, self->host->shard.io, &at, &named) < 0 || !named.len)
+        return false;
+    if (!self->peer && !p2p_peer_id_equal(&named, p2p_host_peer(self->host)))
+        self->peer = p2p__peer_get(self->host, &named);
+    if (!self->peer || !p2p_peer_id_equal(&named, &self->peer->id))
+        return false;
+    add_attempt(self, &at);
+    return true;
+}
+
+/* The peer has just become known: true when it needs no dial of its own. */
+static bool merge(struct dial *self)
+{
+    struct peer *peer = self->peer;
+    struct dial *other = peer->dial;
+    p2p_conn *conn = self->flags & P2P_DIAL_NEW_CONN ? NULL : p2p__peer_conn(peer);
+    if (!conn && !other) {
+        peer->dial = self;
+        return false;
+    }
+    self->peer = NULL;
+    if (conn) {
+        succeed(self, conn);
+        return true;
+    }
+    for (size_t i = 0; i < self->attempt_count; i++)
+        add_attempt(other, &self->attempts[i].addr);
+    for (struct list *node; (node = list_pop(&self->streams));)
+        list_append(&other->streams, node);
+    for (struct list *node; (node = list_pop(&self->ops));)
+        list_append(&other->ops, node);
+    p2p__work_mark(&self->host->shard, &other->work);
+    finish(self);
+    return true;
 }
 
 /* Waiters whose time is up leave; the earliest deadline that is left, or HEAP_NEVER. */
@@ -246,7 +310,10 @@ static void dial_run(struct work *work)
         finish(self); /* nobody waits any more */
         return;
     }
-    size_t under_way = 0, left = 0;
+    bool unknown = !self->peer;
+    size_t under_way = 0, left = 0, lookups = p2p__lookups_run(&self->lookups, use_addr, self);
+    if (unknown && self->peer && merge(self))
+        return;
     for (size_t i = 0; i < self->attempt_count; i++) {
         struct attempt *a = &self->attempts[i];
         if (!a->started && (under_way == 0 || shard->now_us >= self->next_start_us)) {
@@ -256,7 +323,7 @@ static void dial_run(struct work *work)
         under_way += a->started && !a->ended;
         left += !a->started;
     }
-    if (under_way == 0 && left == 0) {
+    if (under_way == 0 && left == 0 && lookups == 0) {
         fail_all(self);
         return;
     }
@@ -268,6 +335,12 @@ static void dial_run(struct work *work)
 static void timer_fire(struct timer *timer)
 {
     struct dial *self = P2P__CONTAINER(timer, struct dial, timer);
+    p2p__work_mark(&self->host->shard, &self->work);
+}
+
+static void lookup_wake(void *owner)
+{
+    struct dial *self = owner;
     p2p__work_mark(&self->host->shard, &self->work);
 }
 
@@ -303,10 +376,29 @@ void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why)
 /* ---- targets ---- */
 
 struct target {
-    p2p_peer_id peer;
+    p2p_peer_id peer; /* len 0: whom a /dnsaddr leads to */
     struct io_addr addr;
-    bool has_addr;
+    p2p_multiaddr name;
+    bool has_addr, has_name;
 };
+
+/* The peer id that an address with a name ends in; only a /dnsaddr needs none. */
+static int parse_named(const char *text, struct target *out, char *why, size_t why_cap)
+{
+    p2p_multiaddr_component c = {.code = 0}, first = {.code = 0};
+    size_t at = 0;
+    out->has_name = true;
+    (void)p2p_multiaddr_next(&out->name, &at, &first);
+    at = 0;
+    while (p2p_multiaddr_next(&out->name, &at, &c) == 1)
+        continue;
+    if (c.code == P2P_MA_P2P)
+        return p2p_peer_id_decode(c.value, c.value_len, &out->peer);
+    if (first.code == P2P_MA_DNSADDR)
+        return 0;
+    snprintf(why, why_cap, "the address %.200s must end in /p2p/PEERID", text);
+    return P2P_EADDR;
+}
 
 static int parse_target(p2p_host *host, const char *text, struct target *out, char *why,
                         size_t why_cap)
@@ -322,6 +414,10 @@ static int parse_target(p2p_host *host, const char *text, struct target *out, ch
     int rc = p2p_multiaddr_parse_why(text, &addr, why, why_cap);
     if (rc < 0)
         return rc;
+    if (p2p__resolve_has_name(&addr)) {
+        out->name = addr;
+        return parse_named(text, out, why, why_cap);
+    }
     rc = p2p__tcp_parse(&addr, host->shard.io, &out->addr, &out->peer);
     if (rc < 0) {
         snprintf(why, why_cap,
@@ -335,51 +431,49 @@ static int parse_target(p2p_host *host, const char *text, struct target *out, ch
     return rc;
 }
 
-static bool add_attempt(struct dial *self, const struct io_addr *addr)
+static struct dial *dial_new(p2p_host *host, struct peer *peer, unsigned flags)
 {
-    for (size_t i = 0; i < self->attempt_count; i++)
-        if (p2p__io_addr_equal(&self->attempts[i].addr, addr))
-            return true;
-    if (self->attempt_count == DIAL_ADDRS_MAX)
-        return false;
-    self->attempts[self->attempt_count++] = (struct attempt){.dial = self, .addr = *addr};
-    return true;
+    struct dial *self = p2p__alloc(sizeof(*self));
+    if (!self)
+        return NULL;
+    self->host = host;
+    self->peer = peer;
+    self->flags = flags;
+    self->timer.fire = timer_fire;
+    work_init(&self->work, dial_run);
+    p2p__lookups_init(&self->lookups, host->shard.io, lookup_wake, self);
+    list_init(&self->streams);
+    list_init(&self->ops);
+    list_append(&host->dials, &self->node);
+    if (peer)
+        peer->dial = self;
+    return self;
 }
 
 /* The dial to that peer, joined or started, with the address that the target names. */
-static int dial_get(p2p_host *host, const struct target *target, unsigned flags, struct dial **out,
-                    const char **why)
+static int dial_get(p2p_host *host, const struct target *target, const char *text, unsigned flags,
+                    struct dial **out, const char **why)
 {
-    struct peer *peer = p2p__peer_get(host, &target->peer);
-    if (!peer)
+    struct peer *peer = target->peer.len ? p2p__peer_get(host, &target->peer) : NULL;
+    if (!peer && target->peer.len)
         return P2P_ENOMEM;
-    struct dial *self = peer->dial;
+    struct dial *self = peer && peer->dial ? peer->dial : dial_new(host, peer, flags);
     if (!self) {
-        self = p2p__alloc(sizeof(*self));
-        if (!self) {
+        if (peer)
             p2p__peer_release(host, peer);
-            return P2P_ENOMEM;
-        }
-        self->host = host;
-        self->peer = peer;
-        self->no_reuse_port = flags & P2P_DIAL_NO_REUSE_PORT;
-        self->timer.fire = timer_fire;
-        work_init(&self->work, dial_run);
-        list_init(&self->streams);
-        list_init(&self->ops);
-        list_append(&host->dials, &self->node);
-        peer->dial = self;
+        return P2P_ENOMEM;
     }
     if (target->has_addr)
         add_attempt(self, &target->addr);
-    for (struct known_addr *known = peer->addrs; known; known = known->next)
+    for (struct known_addr *known = peer ? peer->addrs : NULL; known; known = known->next)
         if (known->expires_us > io_now_us(host->shard.io))
             add_attempt(self, &known->addr);
+    int rc = target->has_name ? p2p__lookups_add(&self->lookups, &target->name, text) : 0;
     *out = self;
-    if (self->attempt_count == 0) {
-        *why = "no address of the peer is known";
+    if (self->attempt_count == 0 && self->lookups.count == 0) {
+        *why = rc < 0 ? p2p_code_text(rc) : "no address of the peer is known";
         finish(self);
-        return P2P_ENOADDR;
+        return rc < 0 ? rc : P2P_ENOADDR;
     }
     p2p__work_mark(&host->shard, &self->work);
     return 0;
@@ -406,7 +500,7 @@ static int reach(p2p_host *host, const char *text, const p2p_dial_opts *opts, p2
         *conn = p2p__peer_conn(peer);
     if (*conn)
         return 0;
-    rc = dial_get(host, &target, flags, dial, &sentence);
+    rc = dial_get(host, &target, text, flags, dial, &sentence);
     if (rc < 0 && sentence)
         snprintf(why, why_cap, "%s", sentence);
     return rc;

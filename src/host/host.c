@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "host/resolve.h"
 #include "io/thread.h"
 
 #define LIMIT_WINDOW_US (1000 * 1000)
@@ -301,6 +302,19 @@ static int load_psk(p2p_host *self, char *why, size_t why_cap)
     return P2P_EDENIED;
 }
 
+static int set_name_servers(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
+{
+    struct io_addr servers[IO_NAME_SERVERS];
+    int count =
+        p2p__name_servers_parse(p2p__config_text(self->config, OPTION_DNS_SERVERS), servers);
+    if (count < 0) {
+        snprintf(why, why_cap, "option dns_servers takes at most %d addresses", IO_NAME_SERVERS);
+        return count;
+    }
+    io->ops->name_servers(io, servers, (size_t)count);
+    return 0;
+}
+
 static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
 {
     static const char *securities[][2] = {{"noise", "/noise"},
@@ -313,6 +327,8 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     int rc = load_key(self, why, why_cap);
     if (rc == 0)
         rc = load_psk(self, why, why_cap);
+    if (rc == 0)
+        rc = set_name_servers(self, io, why, why_cap);
     if (rc < 0)
         return rc;
     if (set_list(p2p__config_text(self->config, OPTION_SECURITY), securities, self->securities, 8) <

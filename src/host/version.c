@@ -4,8 +4,9 @@
 #include "crypto/version.h"
 #include "io/version.h"
 
-static const char *const features[] = {"tcp",   "noise", "tls",      "signed", "plaintext", "pnet",
-                                       "yamux", "mplex", "identify", "ping",   "perf",      "echo"};
+static const char *const features[] = {"tcp",       "dns",  "noise", "tls",   "signed",
+                                       "plaintext", "pnet", "yamux", "mplex", "identify",
+                                       "ping",      "perf", "echo"};
 
 enum {
     FEATURES = sizeof(features) / sizeof(*features),
@@ -19,11 +20,9 @@ int p2p_version_info(size_t index, const char **name, const char **value)
         return 0;
     }
     index -= FEATURES;
-    if (index == 0) {
-        *name = "libuv";
-        *value = p2p__io_version();
-        return 0;
-    }
-    *name = p2p__crypto_version(index - 1, value);
+    if (index < IO_LIBRARIES)
+        *name = p2p__io_version(index, value);
+    else
+        *name = p2p__crypto_version(index - IO_LIBRARIES, value);
     return *name ? 0 : P2P_ENOENT;
 }
