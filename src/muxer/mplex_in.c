@@ -190,7 +190,7 @@ static int take_body(struct mplex *self, struct buf *in)
 static int parse(struct mplex *self, struct buf *in, uint64_t now_us)
 {
     for (;;) {
-        struct frame f;
+        struct frame f = {0};
         int code;
         if (self->body_left) {
             if (buf_len(in) == 0)
