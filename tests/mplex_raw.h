@@ -115,6 +115,19 @@ static inline void expect_end(struct side *self, int code)
     assert_int_equal(open_code, P2P_ECLOSED);
 }
 
+static inline struct muxer_stream *open_stream(struct side *t)
+{
+    int code = 0;
+    struct muxer_stream *s = side_open(t, &code);
+    assert_non_null(s);
+    return s;
+}
+
+static inline struct mplex_stream *theirs(struct side *t, uint64_t id)
+{
+    return p2p__mplex_find(raw_mplex(t), id, false);
+}
+
 static inline void raw_fini(struct side *self)
 {
     assert_int_equal(self->wrong, 0);

@@ -646,6 +646,14 @@ class CliTest(unittest.TestCase):
         self.fails(2, "EINVAL", "ping", self.node.addr, "--security", "secio")
         self.fails(4, "ENOTSUP", "ping", self.node.addr, "-o", "security=secio")
 
+    def test_muxers_must_be_in_common(self):
+        self.fails(35, "ENOMUXER", "ping", self.node.addr, "--muxer", "mplex")
+        node = Node("--muxer", "mplex")
+        code, out, _ = run("ping", node.addr, "-c", 1, "--muxer", "yamux", "--muxer", "mplex", "--json")
+        self.assertEqual((code, objects(out)[0]["event"]), (0, "ping"))
+        self.fails(35, "ENOMUXER", "ping", node.addr)
+        node.stop()
+
     def test_private_networks(self):
         def key(digit):
             path = os.path.join(self.folder, f"swarm-{digit}.key")
