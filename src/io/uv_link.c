@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "base/mem.h"
+#include "io/uv_pair.h"
 
 enum {
     WRITE_IOVS = 64,
@@ -392,4 +393,9 @@ int p2p__uv_link_new(struct uv_io *io, int fd, bool connected, const struct io_a
     p2p__uv_sock_arm(&self->sock, connected ? UV_READABLE : UV_WRITABLE);
     *out = link;
     return 0;
+}
+
+int p2p__uv_link_fd(const struct link *link)
+{
+    return ((const struct uv_link *)link)->sock.fd;
 }
