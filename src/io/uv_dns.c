@@ -72,10 +72,8 @@ static const char *status_text(int status)
         return "that is not a domain name";
     case ARES_ETIMEOUT:
         return "no name server answers";
-    case ARES_ECONNREFUSED:
-        return "no name server can be reached";
-    case ARES_EREFUSED:
-        return "the name server refuses to answer";
+    case ARES_ECONNREFUSED: /* c-ares tells these apart no more */
+        return "every name server failed, refused or cannot be reached";
     case ARES_EBADRESP:
     case ARES_EFORMERR:
         return "the name server's answer is malformed";
