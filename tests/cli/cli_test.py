@@ -32,6 +32,33 @@ CONNECTED = ["event", "conn", "peer", "addr", "direction", "security", "muxer", 
 PEER_ID = re.compile(r"^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$")
 
 
+@contextlib.contextmanager
+def name_server(texts):
+    """A DNS server with these TXT records; every other name does not exist."""
+    def serve(sock):
+        with contextlib.suppress(OSError):
+            while True:
+                query, sender = sock.recvfrom(4096)
+                end, labels = 12, []
+                while query[end]:
+                    labels.append(query[end + 1:end + 1 + query[end]].decode())
+                    end += 1 + query[end]
+                question, text = query[12:end + 5], texts.get(".".join(labels))
+                answer = b""
+                if text:
+                    data = bytes([len(text)]) + text.encode()
+                    answer = (b"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c" +
+                              len(data).to_bytes(2, "big") + data)
+                flags = b"\x81\x80" if text else b"\x81\x83"
+                counts = b"\x00\x01\x00" + bytes([1 if text else 0]) + bytes(4)
+                sock.sendto(query[:2] + flags + counts + question + answer, sender)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        threading.Thread(target=serve, args=(sock,), daemon=True).start()
+        yield f"127.0.0.1:{sock.getsockname()[1]}"
+
+
 def environment(**more):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("P2P_")}
     return {**kept, **more}
@@ -587,8 +614,23 @@ class CliTest(unittest.TestCase):
             code, out, err = run("ping", bad)
             self.assertEqual((code, out), (3, b""), (bad, err))
             self.assertRegex(err, r"\Ap2p: [^\x00-\x09\x0b-\x1f]+\n\Z")
-        for other in (f"/ip4/127.0.0.1/udp/1/quic-v1/p2p/{PEER}", f"/dnsaddr/example.org/p2p/{PEER}"):
-            self.fails(4, "ENOTSUP", "ping", other)
+        self.fails(4, "ENOTSUP", "ping", f"/ip4/127.0.0.1/udp/1/quic-v1/p2p/{PEER}")
+
+    def test_names(self):
+        addr = f"dnsaddr=/ip4/127.0.0.1/tcp/{self.node.port}/p2p/{self.node.peer}"
+        with name_server({"_dnsaddr.node.test": addr}) as server:
+            option = ("-o", f"dns_servers={server}")
+            for target in (f"/dnsaddr/node.test/p2p/{self.node.peer}", "/dnsaddr/node.test"):
+                code, out, err = run("ping", target, "--count", "1", "--json", *option)
+                self.assertEqual((code, err), (0, ""), target)
+                self.assertEqual(objects(out)[-1]["received"], 1)
+            target = f"/dns4/nowhere.test/tcp/1/p2p/{PEER}"
+            said = self.fails(6, "ERESOLVE", "ping", target, *option)
+            self.assertIn("nowhere.test does not resolve", said["message"])
+            self.assertEqual([a["addr"] for a in said["attempts"]], [target])
+        code, out, err = run("ping", target, "-o", "dns_servers=dns.test")
+        self.assertEqual((code, out), (2, b""))
+        self.assertIn("dns_servers", err)
 
     def test_wrong_peer(self):
         said = self.fails(60, "EPEERID", "ping", self.node.addr.replace(self.node.peer, PEER))
