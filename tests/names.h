@@ -14,7 +14,7 @@ enum {
 };
 
 struct names_record {
-    char name[256];
+    char name[300];
     int type; /* 0: a fault */
     enum p2p_sim_name_fault fault;
     uint8_t data[1200];
