@@ -7,7 +7,8 @@
 
 enum {
     NAMES_RECORDS_MAX = 1100,
-    NAMES_REPLY_MAX = 1232, /* what fits no more is left out */
+    NAMES_UDP_MAX = 1232,        /* longer replies say that they are cut: TCP brings them whole */
+    NAMES_REPLY_MAX = 16 * 1024, /* what fits no more is left out */
     NAMES_A = 1,
     NAMES_TXT = 16,
     NAMES_AAAA = 28,
@@ -24,11 +25,12 @@ struct names_record {
 struct names {
     struct world *world;
     uv_udp_t server;
+    uv_tcp_t stream_server;
     char option[64]; /* "dns_servers=..." for the hosts */
     const char *options[2];
     struct names_record *records;
     size_t count;
-    int asked;
+    int asked, asked_by_tcp;
     /* Writes a reply of its own behind the question's copy; returns the new length. */
     size_t (*hostile)(struct names *self, uint8_t *reply, size_t len);
     int hostile_kind;
@@ -97,27 +99,72 @@ static inline size_t names_answer(struct names *self, const char *name, int type
     return len;
 }
 
-static inline void names_on_question(uv_udp_t *server, ssize_t n, const uv_buf_t *buf,
-                                     const struct sockaddr *from, unsigned flags)
+/* The reply's length, 0: none. */
+static inline size_t names_reply(struct names *self, const uint8_t *in, size_t in_len,
+                                 uint8_t reply[NAMES_REPLY_MAX])
 {
-    struct names *self = server->data;
-    uint8_t reply[NAMES_REPLY_MAX];
     char name[256];
     int type = 0;
     bool silent = false;
-    size_t len = n > 12 && from ? names_question((uint8_t *)buf->base, (size_t)n, name, &type) : 0;
-    (void)flags;
+    size_t len = in_len > 12 ? names_question(in, in_len, name, &type) : 0;
     if (!len)
-        return;
+        return 0;
     self->asked++;
-    memset(reply, 0, sizeof(reply));
-    memcpy(reply, buf->base, len);
+    memset(reply, 0, NAMES_REPLY_MAX);
+    memcpy(reply, in, len);
     memcpy(reply + 2, (const uint8_t[]){0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, 10);
-    len = self->hostile ? self->hostile(self, reply, len)
-                        : names_answer(self, name, type, reply, len, &silent);
+    if (self->hostile)
+        return self->hostile(self, reply, len);
+    len = names_answer(self, name, type, reply, len, &silent);
+    return silent ? 0 : len;
+}
+
+static inline void names_on_question(uv_udp_t *server, ssize_t n, const uv_buf_t *buf,
+                                     const struct sockaddr *from, unsigned flags)
+{
+    uint8_t reply[NAMES_REPLY_MAX];
+    size_t len = 0;
+    (void)flags;
+    if (n > 0 && from)
+        len = names_reply(server->data, (uint8_t *)buf->base, (size_t)n, reply);
+    if (len > NAMES_UDP_MAX) {
+        len = NAMES_UDP_MAX;
+        reply[2] |= 2;
+    }
     uv_buf_t out = uv_buf_init((char *)reply, (unsigned)len);
-    if (!silent)
+    if (len)
         uv_udp_try_send(server, &out, 1, from);
+}
+
+static inline void names_on_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+/* A question is small and comes whole. */
+static inline void names_on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct names *self = stream->data;
+    uint8_t reply[2 + NAMES_REPLY_MAX];
+    if (n < 0) {
+        uv_close((uv_handle_t *)stream, names_on_closed);
+        return;
+    }
+    size_t len = n > 2 ? names_reply(self, (uint8_t *)buf->base + 2, (size_t)n - 2, reply + 2) : 0;
+    self->asked_by_tcp++;
+    names_put16(reply, len);
+    uv_buf_t out = uv_buf_init((char *)reply, (unsigned)len + 2);
+    assert_int_equal(uv_try_write(stream, &out, 1), len + 2);
+}
+
+static inline void names_on_connection(uv_stream_t *server, int status)
+{
+    uv_tcp_t *stream = malloc(sizeof(*stream));
+    assert_int_equal(status, 0);
+    uv_tcp_init(server->loop, stream);
+    stream->data = server->data;
+    assert_int_equal(uv_accept(server, (uv_stream_t *)stream), 0);
+    uv_read_start((uv_stream_t *)stream, names_alloc, names_on_stream);
 }
 
 /* The hosts of the world get self->options. */
@@ -135,6 +182,10 @@ static inline void names_init(struct names *self, struct world *world)
     assert_int_equal(uv_udp_bind(&self->server, (struct sockaddr *)&at, 0), 0);
     uv_udp_getsockname(&self->server, (struct sockaddr *)&at, &at_len);
     uv_udp_recv_start(&self->server, names_alloc, names_on_question);
+    uv_tcp_init(&world->loop, &self->stream_server);
+    self->stream_server.data = self;
+    assert_int_equal(uv_tcp_bind(&self->stream_server, (struct sockaddr *)&at, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&self->stream_server, 8, names_on_connection), 0);
     snprintf(self->option, sizeof(self->option), "dns_servers=127.0.0.1:%d", ntohs(at.sin_port));
     self->options[0] = self->option;
 }
@@ -145,6 +196,7 @@ static inline void names_fini(struct names *self)
     if (self->world->kind == WORLD_SIM)
         return;
     uv_close((uv_handle_t *)&self->server, NULL);
+    uv_close((uv_handle_t *)&self->stream_server, NULL);
     uv_run(&self->world->loop, UV_RUN_NOWAIT);
     free(self->records);
 }
