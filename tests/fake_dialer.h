@@ -70,8 +70,8 @@ static inline size_t fake_dialer_shake(struct fake_dialer *self, const struct fa
     struct multistream_choice choice;
     struct iov iov[1];
     size_t bytes, done = 0;
-    int rc = p2p__buf_append(&self->in, &self->pool, link->sent + self->seen,
-                             link->sent_len - self->seen);
+    size_t news = link->sent_len - self->seen;
+    int rc = news ? p2p__buf_append(&self->in, &self->pool, link->sent + self->seen, news) : 0;
     assert(rc == 0);
     self->seen = link->sent_len;
     if (!self->selected)

@@ -15,7 +15,7 @@
 
 enum conn_stage {
     CONN_CONNECTING,
-    CONN_UNDER, /* what lies under the secure channel: a private network */
+    CONN_UNDER, /* what lies under the secure channel: a private network, WebSocket */
     CONN_SECURITY_SELECT,
     CONN_SECURITY_STEP,
     CONN_MUXER_SELECT,
@@ -48,6 +48,7 @@ struct upgrade {
     struct layer_result result;
     struct outq plain_out; /* the muxer's negotiation, not yet sealed */
     p2p_peer_id expected;
+    char host_name[72];            /* what a WebSocket's upgrade asks for */
     bool optimistic;               /* the first handshake message left with the proposal */
     const struct layer_ops *layer; /* whose handshake is under way */
     void *layer_state, *handshake;
@@ -72,6 +73,8 @@ struct p2p_conn {
     uint8_t stage;
     bool initiator; /* of every handshake; who dialed is `outbound` */
     bool outbound, limited;
+    bool ws;    /* spoken over WebSocket */
+    bool sniff; /* inbound, and the first byte will tell whether it is */
     bool opened_told, said_goodbye, shut;
     bool lent; /* streams may hold bytes that lie in the link's memory, until they are told */
     p2p_peer_id peer;

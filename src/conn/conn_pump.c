@@ -109,10 +109,13 @@ bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
             buf_consume(&self->link->in, buf_len(&self->link->in));
             self->link->eof = true;
             link_ended(self);
+            (void)p2p__stack_close(&self->stack, self->shard, self->link); /* and is answered */
+            self->said_goodbye = true;
             return false;
         }
         if (rc < 0) {
-            fail_in(self, rc, "a record of the secure channel did not verify");
+            fail_in(self, rc,
+                    rc == P2P_EPROTO ? "a record of the secure channel did not verify" : NULL);
             continue;
         }
         if (fillable(self)) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/ip_text.h"
 
 static const struct layer_ops *const all_layers[] = {&p2p__layer_noise, &p2p__layer_tls,
                                                      &p2p__layer_signed, &p2p__layer_plaintext};
@@ -135,6 +136,7 @@ static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
         .expected_peer_len = upgrade->expected.len,
         .wall_s = shard->io->ops->wall_us(shard->io) / 1000000,
         .psk = shard->psk,
+        .host_name = upgrade->host_name,
     };
     shard->io->ops->random(shard->io, upgrade->config.random, sizeof(upgrade->config.random));
     return layer->start(upgrade->layer_state, upgrade->handshake, &upgrade->config, &shard->env);
@@ -160,17 +162,56 @@ static int step_layer(struct p2p_conn *self, struct buf *in)
     return STEP_DONE;
 }
 
-/* ---- a private network, under everything ---- */
+/* ---- what lies under everything: a private network, WebSocket ---- */
 
+/* The dialed endpoint as HTTP's Host header names it (RFC 9110, section 7.2). */
+static void name_host(struct p2p_conn *self)
+{
+    const struct io_addr *remote = &self->link->remote;
+    char ip[P2P__IP6_TEXT_MAX];
+    bool v4 = remote->family == 4;
+    if (v4)
+        p2p__ip4_format(remote->ip, ip);
+    else
+        p2p__ip6_format(remote->ip, ip);
+    snprintf(self->upgrade->host_name, sizeof(self->upgrade->host_name), "%s%s%s:%u", v4 ? "" : "[",
+             ip, v4 ? "" : "]", (unsigned)remote->port);
+}
+
+static bool standing(const struct p2p_conn *self, const struct layer_ops *layer)
+{
+    for (uint32_t i = 0; i < self->stack.count; i++)
+        if (self->stack.layers[i].ops == layer)
+            return true;
+    return false;
+}
+
+static int run_layer(struct p2p_conn *self, const struct layer_ops *layer)
+{
+    int rc = self->upgrade->handshake ? 0 : start_layer(self, layer);
+    return rc < 0 ? rc : step_layer(self, stage_in(self));
+}
+
+/* STEP_DONE: the secure channel comes next. */
 static int step_under(struct p2p_conn *self)
 {
-    struct upgrade *upgrade = self->upgrade;
-    if (!upgrade->handshake) {
-        int rc = start_layer(self, &p2p__layer_pnet);
-        if (rc < 0)
+    if (self->shard->psk && !standing(self, &p2p__layer_pnet)) {
+        int rc = run_layer(self, &p2p__layer_pnet);
+        if (rc != STEP_DONE)
             return rc;
     }
-    return step_layer(self, stage_in(self));
+    if (self->sniff && !self->ws) {
+        /* One port serves both: HTTP begins with "GET", multistream-select with a length of 19. */
+        const struct buf *in = stage_in(self);
+        if (buf_len(in) == 0)
+            return STEP_WANT_INPUT;
+        self->ws = *buf_data(in) == 'G';
+    }
+    if (!self->ws || standing(self, &p2p__layer_ws))
+        return STEP_DONE;
+    if (self->initiator && !self->upgrade->host_name[0])
+        name_host(self);
+    return run_layer(self, &p2p__layer_ws);
 }
 
 /* ---- the secure channel ---- */
@@ -300,7 +341,7 @@ static int advance(struct p2p_conn *self)
         self->stage = CONN_UNDER;
         return 1;
     case CONN_UNDER:
-        rc = self->shard->psk ? step_under(self) : STEP_DONE;
+        rc = step_under(self);
         if (rc != STEP_DONE)
             return rc < 0 ? rc : 0;
         start_select(self);

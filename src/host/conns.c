@@ -155,12 +155,16 @@ int p2p_conn_public_key(const p2p_conn *self, const uint8_t **key, size_t *key_l
 
 void p2p_conn_remote_addr(const p2p_conn *self, p2p_multiaddr *out)
 {
-    p2p__tcp_format(&self->link->remote, out);
+    struct io_addr addr = self->link->remote;
+    addr.ws = self->ws;
+    p2p__tcp_format(&addr, out);
 }
 
 void p2p_conn_local_addr(const p2p_conn *self, p2p_multiaddr *out)
 {
-    p2p__tcp_format(&self->link->local, out);
+    struct io_addr addr = self->link->local;
+    addr.ws = self->ws;
+    p2p__tcp_format(&addr, out);
 }
 
 int p2p_conn_outbound(const p2p_conn *self)

@@ -177,7 +177,9 @@ static int dial_link(struct dial *self, struct attempt *attempt, struct link **l
 {
     p2p_host *host = self->host;
     struct p2p_io *io = host->shard.io;
-    const struct io_addr *remote = &attempt->addr;
+    struct io_addr to = attempt->addr;
+    const struct io_addr *remote = &to;
+    to.ws = false; /* the backend dials an endpoint */
     bool any_port = (self->flags & P2P_DIAL_NO_REUSE_PORT) || attempt->fresh_port;
     const struct io_addr *local = any_port ? NULL : p2p__listen_local_for(host, remote);
     /* From the listening port, so that the address that others observe is one they can dial; where
@@ -210,6 +212,8 @@ static void start(struct dial *self, struct attempt *attempt)
         return;
     }
     link->remote = attempt->addr;
+    link->remote.ws = false;
+    entry->conn->ws = attempt->addr.ws;
     attempt->entry = entry;
     entry->attempt = attempt;
 }

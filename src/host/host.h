@@ -124,8 +124,9 @@ struct listener {
     p2p_host *host;
     struct io_listener *io;
     struct io_addr addrs[LISTENER_ADDRS_MAX]; /* a wildcard: one per interface */
-    size_t addr_count;
-    bool told;
+    size_t addr_count, told_count;
+    bool ws;   /* WebSocket is spoken there too; plain libp2p always is */
+    bool both; /* and both are announced */
 };
 
 /* The listening address to dial remote from, or NULL. */

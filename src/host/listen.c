@@ -20,8 +20,9 @@ static void refuse(p2p_host *host, struct link *link, const char *limit)
     p2p__host_owner.limited(host, limit, "an inbound connection was refused");
 }
 
-static void take(p2p_host *host, struct link *link)
+static void take(struct listener *self, struct link *link)
 {
+    p2p_host *host = self->host;
     const char *limit = NULL;
     struct conn_entry probe = {0};
     if (host->closing) {
@@ -40,27 +41,47 @@ static void take(p2p_host *host, struct link *link)
     }
     entry->ip = probe.ip;
     entry->half_open = probe.half_open;
+    conn->sniff = self->ws;
 }
 
 static void tell_listening(struct listener *self)
 {
     p2p_host *host = self->host;
-    if (self->told)
-        return;
-    self->told = true;
-    for (size_t i = 0; i < self->addr_count; i++) {
+    while (self->told_count < self->addr_count) {
         p2p_multiaddr addr;
-        p2p__tcp_format(&self->addrs[i], &addr);
+        p2p__tcp_format(&self->addrs[self->told_count++], &addr);
         p2p__addr_append_peer(&addr, p2p_host_peer(host));
         if (host->events && host->events->on_listening)
             host->events->on_listening(host, &addr, host->events_user);
     }
 }
 
+static void bury(struct work *work)
+{
+    p2p__free(P2P__CONTAINER(work, struct listener, work));
+}
+
+static void tell_unlistening(struct listener *self)
+{
+    p2p_host *host = self->host;
+    for (size_t i = 0; i < self->told_count; i++) {
+        p2p_multiaddr addr;
+        p2p__tcp_format(&self->addrs[i], &addr);
+        p2p__addr_append_peer(&addr, p2p_host_peer(host));
+        if (host->events && host->events->on_unlistening)
+            host->events->on_unlistening(host, &addr, host->events_user);
+    }
+    p2p__work_bury(&host->shard, &self->work, bury);
+}
+
 static void listener_run(struct work *work)
 {
     struct listener *self = P2P__CONTAINER(work, struct listener, work);
     p2p_host *host = self->host;
+    if (!self->io) {
+        tell_unlistening(self);
+        return;
+    }
     tell_listening(self);
     for (int i = 0; self->io && i < ACCEPTS_PER_PASS; i++) {
         struct link *link = NULL;
@@ -75,7 +96,7 @@ static void listener_run(struct work *work)
         }
         if (rc < 0)
             return;
-        take(host, link);
+        take(self, link);
     }
     if (self->io)
         p2p__work_mark(&host->shard, &self->work);
@@ -95,23 +116,29 @@ static void listener_wake(struct io_listener *io)
 }
 
 /* A wildcard stands for each interface's address of its family. */
-static void expand(struct listener *self)
+static void announce(struct listener *self, const struct io_addr *addr)
+{
+    if (self->addr_count < LISTENER_ADDRS_MAX)
+        self->addrs[self->addr_count++] = *addr;
+}
+
+static void expand(struct listener *self, bool ws)
 {
     struct p2p_io *io = self->host->shard.io;
     struct io_addr bound = self->io->local;
+    bound.ws = ws;
     if (!p2p__io_addr_is_any(&bound)) {
-        self->addrs[0] = bound;
-        self->addr_count = 1;
+        announce(self, &bound);
         return;
     }
     struct io_interface found[INTERFACES_MAX];
     int count = io->ops->interfaces(io, found, INTERFACES_MAX);
     for (int i = 0; i < count && i < INTERFACES_MAX; i++) {
-        if (!found[i].up || found[i].addr.family != bound.family ||
-            self->addr_count == LISTENER_ADDRS_MAX)
+        if (!found[i].up || found[i].addr.family != bound.family)
             continue;
-        self->addrs[self->addr_count] = found[i].addr;
-        self->addrs[self->addr_count++].port = bound.port;
+        found[i].addr.ws = ws;
+        found[i].addr.port = bound.port;
+        announce(self, &found[i].addr);
     }
 }
 
@@ -128,9 +155,25 @@ static void listen_error(p2p_error **err, const p2p_multiaddr *addr, int code, i
     p2p__host_error(err, code, sys_errno, message);
 }
 
+/* /tcp/PORT and /tcp/PORT/ws are one port, which tells the two apart. */
+static bool share(p2p_host *host, const struct io_addr *bare, bool ws)
+{
+    for (struct list *node = host->listeners.next; node != &host->listeners; node = node->next) {
+        struct listener *self = P2P__CONTAINER(node, struct listener, node);
+        if (self->both || self->addrs[0].ws == ws || !p2p__io_addr_equal(&self->io->local, bare))
+            continue;
+        self->both = self->ws = true;
+        expand(self, ws);
+        p2p__work_mark(&host->shard, &self->work);
+        p2p__host_changed(host);
+        return true;
+    }
+    return false;
+}
+
 int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
 {
-    struct io_addr at;
+    struct io_addr at = {0};
     p2p_peer_id peer;
     int sys_errno = 0;
     struct p2p_io *io = host->shard.io;
@@ -139,11 +182,15 @@ int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
     int rc = host->closing ? P2P_ECLOSED : p2p__tcp_parse(addr, io, &at, &peer);
     if (rc == 0 && peer.len && !p2p_peer_id_equal(&peer, p2p_host_peer(host)))
         rc = P2P_EPEERID;
+    struct io_addr bare = at;
+    bare.ws = false;
+    if (rc == 0 && share(host, &bare, at.ws))
+        return 0;
     struct listener *self = rc == 0 ? p2p__alloc(sizeof(*self)) : NULL;
     if (rc == 0 && !self)
         rc = P2P_ENOMEM;
     if (rc == 0)
-        rc = io->ops->listen(io, &at, &self->io, &sys_errno);
+        rc = io->ops->listen(io, &bare, &self->io, &sys_errno);
     if (rc < 0) {
         p2p__free(self);
         listen_error(err, addr, rc, sys_errno);
@@ -155,15 +202,11 @@ int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
     self->timer.fire = resume;
     work_init(&self->work, listener_run);
     list_append(&host->listeners, &self->node);
-    expand(self);
+    self->ws = at.ws;
+    expand(self, at.ws);
     p2p__work_mark(&host->shard, &self->work);
     p2p__host_changed(host);
     return 0;
-}
-
-static void bury(struct work *work)
-{
-    p2p__free(P2P__CONTAINER(work, struct listener, work));
 }
 
 void p2p__listen_close_all(p2p_host *host)
@@ -174,7 +217,7 @@ void p2p__listen_close_all(p2p_host *host)
         host->shard.io->ops->unlisten(self->io);
         self->io = NULL;
         timer_set(&host->shard, &self->timer, HEAP_NEVER);
-        p2p__work_bury(&host->shard, &self->work, bury);
+        p2p__work_mark(&host->shard, &self->work);
     }
 }
 

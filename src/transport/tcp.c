@@ -56,6 +56,10 @@ int p2p__tcp_parse(const p2p_multiaddr *addr, struct p2p_io *io, struct io_addr 
         return P2P_ENOTSUP;
     out->port = (uint16_t)(c.value[0] << 8 | c.value[1]);
     more = p2p_multiaddr_next(addr, &at, &c);
+    if (more == 1 && c.code == P2P_MA_WS) {
+        out->ws = true;
+        more = p2p_multiaddr_next(addr, &at, &c);
+    }
     if (more == 1 && c.code == P2P_MA_P2P) {
         int rc = p2p_peer_id_decode(c.value, c.value_len, peer);
         if (rc < 0)
@@ -81,6 +85,8 @@ void p2p__tcp_format(const struct io_addr *addr, p2p_multiaddr *out)
     else
         (void)p2p__multiaddr_append_component(out, P2P_MA_IP6, addr->ip, 16);
     (void)p2p__multiaddr_append_component(out, P2P_MA_TCP, port, 2);
+    if (addr->ws)
+        (void)p2p__multiaddr_append_component(out, P2P_MA_WS, NULL, 0);
 }
 
 void p2p__addr_append_peer(p2p_multiaddr *self, const p2p_peer_id *peer)

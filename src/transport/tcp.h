@@ -1,5 +1,5 @@
-/* TCP addresses: /ip4/A/tcp/P, /ip6/A/tcp/P, /ip6zone/Z/ip6/A/tcp/P, each optionally with
- * /p2p/PEER (libp2p specs, addressing). */
+/* TCP addresses: /ip4/A/tcp/P, /ip6/A/tcp/P, /ip6zone/Z/ip6/A/tcp/P, each optionally with /ws and
+ * with /p2p/PEER (libp2p specs, addressing, websockets). */
 #ifndef P2P_TRANSPORT_TCP_H
 #define P2P_TRANSPORT_TCP_H
 
