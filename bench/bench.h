@@ -225,7 +225,7 @@ static inline void remote_start(struct remote *self, const char *const *options,
 
 static inline struct usage remote_usage(struct remote *self)
 {
-    struct usage usage;
+    struct usage usage = {0};
     if (write(self->ask, "u", 1) != 1 || read(self->answer, &usage, sizeof(usage)) != sizeof(usage))
         die("the second process does not answer");
     return usage;

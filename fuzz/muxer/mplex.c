@@ -104,7 +104,8 @@ static void send_and_check(struct side *side, struct heard *heard, size_t max)
         at += (size_t)(n + m) + length;
     }
     check(side->wire_len - at < MPLEX_HEADER_MAX);
-    memmove(side->wire, side->wire + at, side->wire_len - at);
+    if (side->wire_len > at)
+        memmove(side->wire, side->wire + at, side->wire_len - at);
     side->wire_len -= at;
 }
 

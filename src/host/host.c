@@ -311,7 +311,8 @@ static int set_name_servers(p2p_host *self, p2p_io *io, char *why, size_t why_ca
         snprintf(why, why_cap, "option dns_servers takes at most %d addresses", IO_NAME_SERVERS);
         return count;
     }
-    io->ops->name_servers(io, servers, (size_t)count);
+    if (count)
+        io->ops->name_servers(io, servers, (size_t)count);
     return 0;
 }
 
