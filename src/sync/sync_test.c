@@ -1,5 +1,10 @@
 #include "tests/sync.h"
 
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <p2p/mem.h>
+
 #include "io/gate.h"
 
 enum {
@@ -596,6 +601,62 @@ static void test_events(void **state)
     assert_int_equal(p2p_close(two.server), 0);
 }
 
+/* ---- out of memory ---- */
+
+/* This thread's allocations only: the n-th from now fails. */
+static _Thread_local int fail_in;
+
+static void *failing_malloc(size_t size)
+{
+    return fail_in > 0 && --fail_in == 0 ? NULL : malloc(size);
+}
+
+static void *failing_realloc(void *old, size_t size)
+{
+    return fail_in > 0 && --fail_in == 0 ? NULL : realloc(old, size);
+}
+
+static const p2p_mem failing = {failing_malloc, failing_realloc, free};
+
+/* Every allocation of the caller's thread fails once; what was made before is given back. */
+static void test_X07_callers_out_of_memory(void **state)
+{
+    (void)state;
+    p2p_mem_set(&failing);
+    struct two two;
+    for (int n = 1;; n++) {
+        fail_in = n;
+        p2p_h host = p2p_open("listen=/ip4/127.0.0.1/tcp/0\n");
+        bool reached = fail_in == 0;
+        fail_in = 0;
+        if (!host)
+            assert_true(p2p_errno() == P2P_ENOMEM || p2p_errno() == P2P_ELIMIT);
+        else
+            assert_int_equal(p2p_close(host), 0);
+        if (!reached)
+            break;
+    }
+    two_open(&two, 0);
+    for (int n = 1;; n++) {
+        char byte;
+        fail_in = n;
+        p2p_h other = p2p_listen(two.server, "/test/2", 0);
+        p2p_h near = p2p_dial(two.client, two.addr, PROTOCOL, LONG_MS);
+        int64_t wrote = near ? p2p_write(near, "x", 1, LONG_MS) : P2P_EBADH;
+        int64_t got = near ? p2p_read(near, &byte, 1, P2P_NO_WAIT) : P2P_EBADH;
+        bool reached = fail_in == 0;
+        fail_in = 0;
+        assert_true(wrote == 1 || wrote == P2P_ENOMEM || !near);
+        assert_true(got == P2P_EAGAIN || !near);
+        p2p_close(other);
+        p2p_close(near);
+        if (!reached)
+            break;
+    }
+    two_close(&two);
+    p2p_mem_set(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -615,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_echo_64_MiB),
         cmocka_unit_test(test_close_delivers),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_X07_callers_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
