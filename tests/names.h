@@ -177,15 +177,16 @@ static inline void names_init(struct names *self, struct world *world)
     int at_len = sizeof(at);
     self->records = calloc(NAMES_RECORDS_MAX, sizeof(*self->records));
     uv_ip4_addr("127.0.0.1", 0, &at);
-    uv_udp_init(&world->loop, &self->server);
-    self->server.data = self;
-    assert_int_equal(uv_udp_bind(&self->server, (struct sockaddr *)&at, 0), 0);
-    uv_udp_getsockname(&self->server, (struct sockaddr *)&at, &at_len);
-    uv_udp_recv_start(&self->server, names_alloc, names_on_question);
+    /* TCP chooses the port: there are always many of its ports in use, and hardly any of UDP's. */
     uv_tcp_init(&world->loop, &self->stream_server);
     self->stream_server.data = self;
     assert_int_equal(uv_tcp_bind(&self->stream_server, (struct sockaddr *)&at, 0), 0);
     assert_int_equal(uv_listen((uv_stream_t *)&self->stream_server, 8, names_on_connection), 0);
+    uv_tcp_getsockname(&self->stream_server, (struct sockaddr *)&at, &at_len);
+    uv_udp_init(&world->loop, &self->server);
+    self->server.data = self;
+    assert_int_equal(uv_udp_bind(&self->server, (struct sockaddr *)&at, 0), 0);
+    uv_udp_recv_start(&self->server, names_alloc, names_on_question);
     snprintf(self->option, sizeof(self->option), "dns_servers=127.0.0.1:%d", ntohs(at.sin_port));
     self->options[0] = self->option;
 }

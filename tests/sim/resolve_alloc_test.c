@@ -80,7 +80,7 @@ static bool run(enum world_kind kind, size_t n, bool for_ever)
     names_txt(&names, "_dnsaddr.far.test", entry);
     names_txt(&names, "_dnsaddr.near.test", "dnsaddr=/dnsaddr/far.test");
     names_txt(&names, "_dnsaddr.near.test", "dnsaddr=/dns/none.test/tcp/1");
-    opts.timeout_ms = 300;
+    opts.timeout_ms = 1500;
     memory.until = n;
     memory.for_ever = for_ever;
     memory.failed = false;
