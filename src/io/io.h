@@ -184,8 +184,8 @@ struct io_ops {
                    struct io_query **out);
     /* Frees the query, done or not: no more wakes. Before detach, and not from a wake. */
     void (*resolve_end)(struct io_query *);
-    /* From the next question on instead of the system's; port 0 is IO_NAME_PORT. At most
-     * IO_NAME_SERVERS. */
+    /* Instead of the system's, from the next question on that comes while none is under way; port 0
+     * is IO_NAME_PORT. At most IO_NAME_SERVERS. */
     void (*name_servers)(struct p2p_io *, const struct io_addr *servers, size_t count);
     /* Up to cap interfaces' addresses; returns how many there are, or a negative code. */
     int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
