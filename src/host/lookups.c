@@ -60,17 +60,15 @@ static void finish(struct lookup *self, bool (*use)(void *user, const p2p_multia
                    void *user)
 {
     const p2p_multiaddr *addr;
-    const char *why;
+    const char *why = "none of that name's addresses can be dialed";
     bool used = false;
     size_t count = 0;
     for (; (addr = p2p__resolve_addr(self->resolve, count)); count++)
         used = use(user, addr) || used;
-    if (count == 0) {
+    if (count == 0)
         self->code = p2p__resolve_error(self->resolve, &why);
-    } else if (!used) {
+    else if (!used)
         self->code = P2P_ENOTSUP;
-        why = "none of that name's addresses can be dialed";
-    }
     if (self->code)
         self->error = p2p__strndup(why, strlen(why));
     p2p__resolve_free(self->resolve);

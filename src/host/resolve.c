@@ -236,8 +236,8 @@ static bool ends_in_rest(const p2p_multiaddr *entry, const struct item *item)
 {
     p2p_multiaddr_component c;
     size_t rest_len = item->addr.len - item->name.end, at = 0;
-    if (entry->len < rest_len ||
-        memcmp(entry->bytes + entry->len - rest_len, item->addr.bytes + item->name.end, rest_len))
+    if (entry->len < rest_len || memcmp(entry->bytes + entry->len - rest_len,
+                                        item->addr.bytes + item->name.end, rest_len) != 0)
         return false;
     while (at < entry->len - rest_len && p2p_multiaddr_next(entry, &at, &c) == 1)
         continue;
