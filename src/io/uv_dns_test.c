@@ -97,7 +97,7 @@ static void test_ended_before_an_answer(void **state)
     struct world w;
     struct server server;
     open_with_server(&w, &server);
-    w.io->ops->resolve_end(ask(&w, "a.test", IO_AAAA, 0));
+    w.io->ops->resolve_end(ask(&w, "a.test", IO_AAAA, 10000));
     struct io_query *query = ask(&w, "b.test", IO_TXT, 20000);
     RUN_UNTIL(&w, query->done);
     w.io->ops->resolve_end(query);
