@@ -6,11 +6,13 @@
 #include <p2p/mem.h>
 
 #include "io/gate.h"
+#include "sync/ring.h"
 
 enum {
     SHORT_MS = 60,
     ECHO_LEN = 64 * 1024 * 1024,
-    ECHO_PIECE = 50000, /* no divisor of the ring */
+    ECHO_PIECE = 50000,  /* no divisor of the ring */
+    MIXED_LEN = 6 << 20, /* more than rings, queues and windows take at once */
 };
 
 static void pause_ms(uint32_t ms)
@@ -546,12 +548,13 @@ static void test_echo_64_MiB(void **state)
     two_close(&two);
 }
 
-/* Writing, closing and leaving at once loses nothing, and a slow reader neither. */
+/* Writing, closing and leaving at once loses nothing; nor does a reader who comes later, whose ring
+ * holds half of it. */
 static void test_close_delivers(void **state)
 {
     (void)state;
     struct two two;
-    static char out[120000], in[1 << 20];
+    static char out[250000], in[1 << 20];
     p2p_h near, far;
     two_open(&two, 0);
     memset(out, 'x', sizeof(out));
@@ -566,6 +569,64 @@ static void test_close_delivers(void **state)
     assert_int_equal(n, 0);
     assert_int_equal(all, sizeof(out));
     assert_int_equal(p2p_close(two.server), 0);
+}
+
+static void *write_block(void *arg)
+{
+    struct blocked *self = arg;
+    static const char *const blocks[] = {"aaaaaaaa", "bbbbbbbb"};
+    char *block = malloc(MIXED_LEN);
+    memset(block, blocks[self->target != NULL][0], MIXED_LEN);
+    self->result = p2p_write(self->handle, block, MIXED_LEN, -1);
+    free(block);
+    return NULL;
+}
+
+static void test_writes_do_not_mix(void **state)
+{
+    (void)state;
+    struct two two;
+    struct blocked writers[2] = {{.target = NULL}, {.target = "b"}};
+    static char got[2 * MIXED_LEN];
+    p2p_h near, far;
+    two_open(&two, 0);
+    two_connect(&two, &near, &far);
+    blocked_start(&writers[0], near, write_block);
+    blocked_start(&writers[1], near, write_block);
+    pause_ms(SHORT_MS); /* both wait for room by now */
+    for (size_t len = 0; len < sizeof(got);) {
+        int64_t n = p2p_read(far, got + len, sizeof(got) - len, LONG_MS);
+        assert_true(n > 0);
+        len += (size_t)n;
+    }
+    for (size_t i = 0; i < sizeof(got); i++)
+        if (got[i] != got[i < MIXED_LEN ? 0 : MIXED_LEN])
+            fail_msg("byte %zu is from the other", i);
+    assert_int_not_equal(got[0], got[MIXED_LEN]);
+    blocked_join(&writers[0]);
+    blocked_join(&writers[1]);
+    two_close(&two);
+}
+
+static void test_ring_gives_back_what_a_message_took(void **state)
+{
+    (void)state;
+    struct ring ring;
+    static uint8_t bytes[3 * RING_LEN];
+    assert_true(p2p__ring_init(&ring));
+    assert_int_equal(ring.cap, 0);
+    assert_int_equal(p2p__ring_push(&ring, bytes, sizeof(bytes)), RING_LEN);
+    assert_int_equal(p2p__ring_push(&ring, bytes, 1), 0);
+    p2p__ring_consume(&ring, RING_LEN);
+    assert_int_equal(ring.cap, RING_LEN);
+    assert_true(p2p__ring_reserve(&ring, sizeof(bytes)));
+    assert_int_equal(p2p__ring_push(&ring, bytes, sizeof(bytes)), sizeof(bytes));
+    assert_int_equal(ring.cap, 4 * RING_LEN);
+    p2p__ring_consume(&ring, sizeof(bytes) - 1);
+    assert_int_equal(ring.cap, 4 * RING_LEN);
+    p2p__ring_consume(&ring, 1);
+    assert_int_equal(ring.cap, 0);
+    p2p__ring_fini(&ring);
 }
 
 /* ---- events ---- */
@@ -675,6 +736,8 @@ int main(void)
         cmocka_unit_test(test_one_of_two_closes_wins),
         cmocka_unit_test(test_echo_64_MiB),
         cmocka_unit_test(test_close_delivers),
+        cmocka_unit_test(test_writes_do_not_mix),
+        cmocka_unit_test(test_ring_gives_back_what_a_message_took),
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_X07_callers_out_of_memory),
     };

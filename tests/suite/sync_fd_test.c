@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool readable(int fd, int timeout_ms)
@@ -193,6 +194,29 @@ static void test_socket_backpressure(void **state)
     two_close(&two);
 }
 
+/* The remote has written more than a socket holds, and has left: it waits for the reader. */
+static void test_socket_keeps_what_came(void **state)
+{
+    (void)state;
+    struct two two;
+    p2p_h near, far;
+    static char bulk[250000];
+    size_t got = 0;
+    two_open(&two, 0);
+    two_connect(&two, &near, &far);
+    int fd = p2p_stream_fd(near), small = 8192;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    memset(bulk, 'b', sizeof(bulk));
+    assert_int_equal(p2p_write(far, bulk, sizeof(bulk), LONG_MS), sizeof(bulk));
+    assert_int_equal(p2p_close(far), 0);
+    assert_int_equal(p2p_close(two.server), 0);
+    for (ssize_t n; (n = read(fd, bulk, 1000)) > 0; got += (size_t)n)
+        assert_int_equal(bulk[0], 'b');
+    assert_int_equal(got, sizeof(bulk));
+    close(fd);
+    assert_int_equal(p2p_close(two.client), 0);
+}
+
 static void test_closing_the_host_ends_sockets(void **state)
 {
     (void)state;
@@ -205,7 +229,13 @@ static void test_closing_the_host_ends_sockets(void **state)
     static char bulk[1 << 20];
     (void)p2p_write(far2, bulk, sizeof(bulk), 100);
     assert_int_equal(write(idle, "just now", 8), 8);
+    struct timespec begin, now;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     assert_int_equal(p2p_close(two.client), 0);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    /* What is in a socket is taken at once: nobody waits for more. */
+    double took = (double)(now.tv_sec - begin.tv_sec) + (double)(now.tv_nsec - begin.tv_nsec) / 1e9;
+    assert_true(took < 0.9);
     fd_expect_end(idle);
     assert_true(readable(full, 0));
     expect(far, "just now");
@@ -238,7 +268,12 @@ static void test_event_fd(void **state)
         p2p_close(p2p_accept(two.listener, LONG_MS));
         p2p_close(other);
     }
-    int count = 0;
+    assert_true(p2p_next_event(two.server, json, sizeof(json), P2P_NO_WAIT) > 0);
+    p2p_h late = p2p_open("services=");
+    assert_true(p2p_dial(late, two.addr, PROTOCOL, LONG_MS));
+    p2p_close(p2p_accept(two.listener, LONG_MS));
+    p2p_close(late);
+    int count = 1;
     while (p2p_next_event(two.server, json, sizeof(json), 500) > 0 && !strstr(json, "dropped"))
         count++;
     assert_int_equal(count, 256);
@@ -254,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_socket_ends),
         cmocka_unit_test(test_socket_bulk),
         cmocka_unit_test(test_socket_backpressure),
+        cmocka_unit_test(test_socket_keeps_what_came),
         cmocka_unit_test(test_closing_the_host_ends_sockets),
         cmocka_unit_test(test_event_fd),
     };
