@@ -308,6 +308,43 @@ static void test_dials_by_name_and_by_address_are_joined(void **state)
     teardown(&s);
 }
 
+static void test_a_dnsaddr_of_several_peers_means_the_first(void **state)
+{
+    struct setting s;
+    char text[300];
+    setup(&s, state);
+    snprintf(text, sizeof(text), "dnsaddr=/ip4/%s/tcp/1" OTHER_PEER, s.ip);
+    names_txt(&s.names, "_dnsaddr.node.test", text);
+    lead(&s, "node.test", NULL);
+    assert_int_equal(dial_within(&s, "/dnsaddr/node.test", 0), P2P_ECONN);
+    assert_int_equal(s.out.attempts, 1);
+    teardown(&s);
+}
+
+/* The same target is asked for once, and of others so many at a time. */
+static void test_at_most_4_names_in_a_dial(void **state)
+{
+    struct setting s;
+    struct outcome out[6] = {0};
+    p2p_dial_opts opts = P2P_DIAL_OPTS_INIT;
+    opts.timeout_ms = 200;
+    for (int names = 1; names <= 5; names += 4) {
+        setup(&s, state);
+        memset(out, 0, sizeof(out));
+        for (int i = 0; i < 6; i++) {
+            char name[32];
+            snprintf(name, sizeof(name), "n%d.test", i % names);
+            names_fault(&s.names, name, P2P_SIM_NAME_SILENT);
+            snprintf(s.target, sizeof(s.target), "/dns4/%s%s%s", name, s.tcp, s.peer);
+            assert_non_null(p2p_host_connect(s.a, s.target, &opts, on_done, &out[i]));
+        }
+        for (int i = 0; i < 6; i++)
+            assert_true(world_until(&s.world, called, &out[i], 5000));
+        assert_int_equal(out[5].attempts, names == 1 ? 1 : 4);
+        teardown(&s);
+    }
+}
+
 static void test_targets_with_names_that_are_malformed(void **state)
 {
     struct setting s;
@@ -497,6 +534,8 @@ int main(void)
         BOTH(test_F01_a_thousand_records),
         BOTH(test_a_dnsaddr_without_a_peer_id),
         BOTH(test_dials_by_name_and_by_address_are_joined),
+        BOTH(test_a_dnsaddr_of_several_peers_means_the_first),
+        BOTH(test_at_most_4_names_in_a_dial),
         BOTH(test_targets_with_names_that_are_malformed),
         UV_ONLY(test_the_hosts_file_counts),
         UV_ONLY(test_a_long_reply),
