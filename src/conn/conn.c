@@ -5,6 +5,10 @@
 
 #include "base/mem.h"
 
+enum {
+    HOLD_GOODBYE_US = 500 * 1000, /* half of what a farewell may take */
+};
+
 static void conn_run(struct work *work);
 
 static void timer_fire(struct timer *timer)
@@ -43,7 +47,7 @@ struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool init
     buf_init(&self->plain, 2 * IO_FILL_MAX);
     link->owner = self;
     link->wake = link_wake;
-    self->upgrade_deadline_us = shard_after_ms(shard, shard->limits.handshake_timeout_ms);
+    self->deadline_us = shard_after_ms(shard, shard->limits.handshake_timeout_ms);
     conn_mark(self);
     return self;
 }
@@ -91,7 +95,8 @@ void p2p__conn_end(struct p2p_conn *self, struct ending ending)
         if (ending.code == P2P_EPROTO)
             self->muxer->ops->goaway(self->muxer, 1);
         end_streams(self, false);
-        timer_set(shard, &self->timer, shard_after_ms(shard, shard->limits.close_timeout_ms));
+        self->deadline_us = shard_after_ms(shard, shard->limits.close_timeout_ms);
+        timer_set(shard, &self->timer, self->deadline_us);
     }
     conn_mark(self);
 }
@@ -171,7 +176,7 @@ static void check_deadlines(struct p2p_conn *self)
     struct shard *shard = self->shard;
     uint64_t now = shard->now_us;
     if (self->stage < CONN_OPEN) {
-        if (now >= self->upgrade_deadline_us)
+        if (now >= self->deadline_us)
             p2p__conn_end(self, (struct ending){.code = P2P_ETIMEDOUT,
                                                 .message = self->stage == CONN_CONNECTING
                                                                ? "connecting took too long"
@@ -182,7 +187,7 @@ static void check_deadlines(struct p2p_conn *self)
             if (rc < 0)
                 p2p__conn_end(self, (struct ending){.code = rc, .message = self->muxer->error});
         }
-    } else if (self->stage == CONN_CLOSING && !self->timer.node.queued) {
+    } else if (self->stage == CONN_CLOSING && now >= self->deadline_us) {
         self->stage = CONN_DEAD;
     }
 }
@@ -190,10 +195,10 @@ static void check_deadlines(struct p2p_conn *self)
 /* Moved lazily: a deadline that moves later costs nothing until the old one fires. */
 static void arm(struct p2p_conn *self)
 {
-    uint64_t at = self->upgrade_deadline_us;
-    if (self->stage >= CONN_CLOSING)
-        return;
-    if (self->stage == CONN_OPEN)
+    uint64_t at = self->deadline_us;
+    if (self->stage == CONN_CLOSING && self->hold_us > self->shard->now_us)
+        at = self->hold_us;
+    else if (self->stage == CONN_OPEN)
         at = self->muxer->ops->deadline(self->muxer);
     if (!self->timer.node.queued || at < self->timer.node.at_us)
         timer_set(self->shard, &self->timer, at);
@@ -216,6 +221,18 @@ static bool promises_kept(const struct p2p_conn *self)
     return list_empty(&self->muxer->due);
 }
 
+/* A remote that learns of the connection's end drops what its own readers have not read yet (go
+ * does), and nothing on the wire says when they have. So when the last word was ours they get a
+ * moment. */
+static bool hold_goodbye(struct p2p_conn *self)
+{
+    if (!self->spoke_last)
+        return false;
+    if (!self->hold_us)
+        self->hold_us = self->shard->now_us + HOLD_GOODBYE_US;
+    return self->shard->now_us < self->hold_us;
+}
+
 /* The goodbye comes after what was promised: go and rust drop every stream at a go-away. Our side
  * is ended next and the remote's end awaited: closing a socket with unread input would reset it,
  * and take the farewell from the remote. */
@@ -227,6 +244,8 @@ static void advance_closing(struct p2p_conn *self)
         return;
     }
     if (self->shut || !promises_kept(self))
+        return;
+    if (!self->muxer->goaway_sent && hold_goodbye(self))
         return;
     if (!self->muxer->goaway_sent) {
         self->muxer->ops->goaway(self->muxer, 0);

@@ -69,7 +69,9 @@ struct p2p_conn {
     char *detail;           /* owned text that ending.message may point to */
     struct ending ending;
     uint64_t id;
-    uint64_t upgrade_deadline_us;
+    uint64_t deadline_us; /* of the upgrade, then of closing */
+    uint64_t hold_us;     /* closing: the goodbye waits until then */
+    bool spoke_last;      /* the last bytes of any stream were ours */
     uint8_t stage;
     bool initiator; /* of every handshake; who dialed is `outbound` */
     bool outbound, limited;

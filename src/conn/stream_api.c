@@ -27,6 +27,7 @@ void p2p_stream_consume(p2p_stream *self, size_t n)
         return;
     assert(readable(self) && n <= buf_len(&self->mux->in));
     buf_consume(&self->mux->in, n);
+    self->conn->spoke_last = false;
     self->mux->muxer->ops->consumed(self->mux, n, shard_now_us(self->shard));
     /* Credit may have to go out, and the last byte may have been all that the end waited for. */
     p2p__stream_mark(self);
@@ -76,6 +77,7 @@ size_t p2p_stream_room(const p2p_stream *self)
 static void wrote(p2p_stream *self)
 {
     if (self->mux && sink(self) == &self->mux->out) {
+        self->conn->spoke_last = true;
         self->mux->muxer->ops->written(self->mux);
         p2p__stream_account(self);
         conn_mark(self->conn);
