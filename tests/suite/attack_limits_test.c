@@ -127,7 +127,7 @@ static void test_X01_out_of_descriptors(void **state)
     p2p_host *late = world_host(&world, NULL);
     struct side side = {.to_send = 1000};
     open_echo(late, child.addr, &side);
-    assert_true(world_until(&world, closed, &side, 1000));
+    assert_true(world_until(&world, closed, &side, 3000));
     assert_int_equal(side.close_code, 0);
     world_fini(&world);
     child_end(&child);
