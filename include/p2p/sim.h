@@ -98,8 +98,9 @@ typedef struct p2p_sim_path_options {
 P2P_API int p2p_sim_path(p2p_sim *sim, unsigned region_a, unsigned region_b,
                          const p2p_sim_path_options *options);
 
-/* Names. One name service answers every machine; case does not matter. An answer comes a delay after
- * the question; a machine that is down or in a black hole gets none, and gives up after 14 s. */
+/* Names. One name service answers every machine; case does not matter. An answer comes a delay
+ * after the question; a machine that is down or in a black hole gets none, and gives up after 14 s.
+ */
 
 /* One more address of that name, IPv4 or IPv6. 0; P2P_EADDR: malformed; P2P_EINVAL: no name, or
  * longer than 253 characters; P2P_ENOMEM. */

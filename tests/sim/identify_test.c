@@ -340,7 +340,8 @@ static void test_push_of_a_new_protocol(void **state)
     world_run(&p.world, 100);
     assert_int_equal(news.count, 2);
     assert_true(news.heard);
-    assert_in_range(news.at_us - from_us, 90000, 95000); /* the end follows the protocol's agreement */
+    assert_in_range(news.at_us - from_us, 90000,
+                    95000); /* the end follows the protocol's agreement */
     const p2p_identity *b = known(p.a, p.b);
     assert_int_equal(b->protocol_count, 4); /* a prefix is nothing that could be told */
     assert_true(p2p_identity_supports(b, "/news/9"));
