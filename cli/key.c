@@ -1,6 +1,7 @@
 /* p2p key gen, p2p key show */
 #include "cli.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
@@ -64,6 +65,7 @@ static int default_path(struct cli *cli, struct text *out)
 /* Every folder above the file, as private as what will lie in it. */
 static int make_folders(struct cli *cli, char *path)
 {
+    assert(path);
     for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
         int failed = mkdir(path, S_IRWXU) < 0 && errno != EEXIST && errno != EISDIR ? errno : 0;

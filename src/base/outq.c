@@ -233,6 +233,7 @@ void p2p__outq_acked(struct outq *self, struct pool *pool, size_t n)
     self->unacked -= n;
     while (n > 0 || (self->first && outq_len(self) == 0)) {
         struct outq_seg *seg = self->first;
+        assert(seg);
         size_t here = seg->len - self->acked_off;
         if (n < here) {
             self->acked_off += (uint32_t)n;

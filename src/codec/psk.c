@@ -165,7 +165,7 @@ static ssize_t file_read(const char *path, uint8_t *out, size_t cap)
 int p2p__psk_load(const char *path, uint8_t psk[P2P__PSK_LEN], char *why_text, size_t why_cap)
 {
     struct why why = {why_text, why_cap};
-    uint8_t bytes[P2P__PSK_FILE_MAX + 1]; /* one more shows that it is too large */
+    uint8_t bytes[P2P__PSK_FILE_MAX + 1] = {0}; /* one more shows that it is too large */
     char said[192] = "";
     int code;
     ssize_t len = file_read(path, bytes, sizeof bytes);

@@ -1,6 +1,7 @@
 /* A connection's life, and the order of its work: pump, tell, settle. */
 #include "conn/conn.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -198,8 +199,10 @@ static void arm(struct p2p_conn *self)
     uint64_t at = self->deadline_us;
     if (self->stage == CONN_CLOSING && self->hold_us > self->shard->now_us)
         at = self->hold_us;
-    else if (self->stage == CONN_OPEN)
+    if (self->stage == CONN_OPEN) {
+        assert(self->muxer);
         at = self->muxer->ops->deadline(self->muxer);
+    }
     if (!self->timer.node.queued || at < self->timer.node.at_us)
         timer_set(self->shard, &self->timer, at);
 }

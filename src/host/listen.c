@@ -1,6 +1,7 @@
 /* Listening: binding, accepting, and the addresses that others can use. */
 #include "host/host.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -196,6 +197,7 @@ int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
         listen_error(err, addr, rc, sys_errno);
         return rc;
     }
+    assert(self);
     self->host = host;
     self->io->owner = self;
     self->io->wake = listener_wake;

@@ -383,6 +383,7 @@ int p2p__uv_link_new(struct uv_io *io, int fd, bool connected, const struct io_a
     }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    assert(self);
     struct link *link = &self->link;
     link->ops = &ops;
     link->pool = pool;

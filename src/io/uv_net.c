@@ -52,7 +52,7 @@ bool p2p__uv_local_addr(int fd, struct io_addr *out)
 
 static bool fill_interface(const struct ifaddrs *from, struct io_interface *out)
 {
-    union uv_sockaddr addr;
+    union uv_sockaddr addr = {0};
     if (!from->ifa_addr)
         return false;
     if (from->ifa_addr->sa_family == AF_INET)

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "io/uv_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -127,6 +128,7 @@ int p2p__uv_listen(struct p2p_io *base, const struct io_addr *at, struct io_list
         *sys_errno = -code;
         return P2P_ELIMIT;
     }
+    assert(self);
     self->listener.local = local;
     p2p__uv_sock_arm(&self->sock, UV_READABLE);
     *out = &self->listener;

@@ -80,6 +80,7 @@ static uint8_t *stage_take(struct writer *w, size_t len)
     if (last && last->base + last->len == at) {
         last->len += len;
     } else {
+        assert(w->iov);
         if (w->count == w->iov_cap)
             return NULL;
         w->iov[w->count++] = (struct iov){at, len};
