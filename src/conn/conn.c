@@ -236,9 +236,26 @@ static bool hold_goodbye(struct p2p_conn *self)
     return self->shard->now_us < self->hold_us;
 }
 
-/* The goodbye comes after what was promised: go and rust drop every stream at a go-away. Our side
- * is ended next and the remote's end awaited: closing a socket with unread input would reset it,
- * and take the farewell from the remote. */
+/* True once nothing more is to be sealed. The goodbye comes after what was promised: go and rust
+ * drop every stream at a go-away. */
+static bool say_goodbye(struct p2p_conn *self)
+{
+    if (!promises_kept(self))
+        return false;
+    if (!self->muxer->goaway_sent) {
+        if (hold_goodbye(self))
+            return false;
+        self->muxer->ops->goaway(self->muxer, 0);
+        p2p__conn_pump_out(self, SHARD_CONN_PASS_MAX);
+        if (!promises_kept(self))
+            return false;
+    }
+    self->said_goodbye = true;
+    return p2p__stack_close(&self->stack, self->shard, self->link) >= 0;
+}
+
+/* After the goodbye our side is ended and the remote's end awaited: closing a socket with unread
+ * input would reset it, and take the farewell from the remote. */
 static void advance_closing(struct p2p_conn *self)
 {
     struct link *link = self->link;
@@ -246,21 +263,8 @@ static void advance_closing(struct p2p_conn *self)
         self->stage = CONN_DEAD;
         return;
     }
-    if (self->shut || !promises_kept(self))
+    if (self->shut || (!self->said_goodbye && !say_goodbye(self)) || outq_len(&link->out))
         return;
-    if (!self->muxer->goaway_sent && hold_goodbye(self))
-        return;
-    if (!self->muxer->goaway_sent) {
-        self->muxer->ops->goaway(self->muxer, 0);
-        p2p__conn_pump_out(self, SHARD_CONN_PASS_MAX);
-        if (!promises_kept(self))
-            return;
-    }
-    if (!self->said_goodbye) {
-        self->said_goodbye = true;
-        if (p2p__stack_close(&self->stack, self->shard, link) < 0 || outq_len(&link->out))
-            return;
-    }
     self->shut = true;
     link->ops->shutdown(link);
 }

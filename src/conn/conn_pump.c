@@ -145,11 +145,12 @@ void p2p__conn_pump_out(struct p2p_conn *self, size_t budget)
     struct muxer *muxer = self->muxer;
     if (outq_len(&link->out) && link->writable)
         link->ops->flush(link);
-    if (outq_len(&link->out) == 0 && !self->shut &&
-        p2p__stack_pending(&self->stack, self->shard, link) < 0)
+    if (self->said_goodbye) /* the layers seal nothing after their own */
+        return;
+    if (outq_len(&link->out) == 0 && p2p__stack_pending(&self->stack, self->shard, link) < 0)
         self->stage = CONN_DEAD;
     size_t moved = 0;
-    while (!link->err && !self->shut && outq_len(&link->out) == 0 && link->writable) {
+    while (!link->err && outq_len(&link->out) == 0 && link->writable) {
         if (moved >= budget) {
             conn_mark(self);
             break;
