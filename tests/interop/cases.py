@@ -108,13 +108,13 @@ def in_our_key(key_type):
     return Case(f"our-key-{key_type}", case)
 
 
-def in_events(world, deadline):
+def in_events(world, deadline, security="/noise", muxer="/yamux/1.0.0"):
     since = world.listener.mark()
     result = world.dial(deadline, "ping")
     node = world.listener.child
     up = node.wait_for(lambda e: e["event"] == "connected" and e["peer"] == result["peer"],
                        deadline, since)
-    for key, want in [("direction", "inbound"), ("security", "/noise"), ("muxer", "/yamux/1.0.0")]:
+    for key, want in [("direction", "inbound"), ("security", security), ("muxer", muxer)]:
         require(up.get(key) == want, f"connected says {key} {up.get(key)}")
     down = node.wait_for(lambda e: e["event"] == "disconnected" and e["conn"] == up["conn"],
                          deadline, since)
@@ -199,7 +199,7 @@ class OutWorld:
 
     def p2p(self, deadline, command, *args, stdin=subprocess.DEVNULL, addr=None):
         target = addr or self.listener.addr
-        return run([self.ours.path, command, target, *map(str, args)], deadline, stdin)
+        return self.ours.run(deadline, command, target, *args, stdin=stdin)
 
     def cat(self, deadline, protocol, data=b""):
         with tempfile.TemporaryFile() as stdin:
@@ -236,7 +236,7 @@ def out_legacy_record(world, deadline):
     """rust signs peer records in the domain that the text of RFC 3 has, and others do not use."""
     listener = world.peer.listen("--record", "signed")
     try:
-        done = run([world.ours.path, "identify", listener.addr, "--json"], deadline).expect(0)
+        done = world.p2p(deadline, "identify", "--json", addr=listener.addr).expect(0)
         require(done.event("identify")["signed_record"] is True, "the record was not accepted")
     finally:
         listener.stop()
@@ -271,7 +271,7 @@ class Piped:
     def __init__(self, world, protocol):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [world.ours.path, "cat", world.listener.addr, "--protocol", protocol],
+            [world.ours.path, "cat", world.listener.addr, "--protocol", protocol, *world.ours.options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
         RUNNING.append(self.process)
 
@@ -458,7 +458,9 @@ def client_case(name, *args, seconds=60, only=None):
     def case(world, deadline):
         if not os.access(world.client, os.X_OK):
             raise Skip(f"{world.client} is not built")
-        run([world.client, world.listener.addr, *args], deadline).expect(0)
+        names, values = world.ours.options[::2], world.ours.options[1::2]
+        options = [f"{name.lstrip('-')}={value}" for name, value in zip(names, values)]
+        run([world.client, world.listener.addr, *args, *options], deadline).expect(0)
     return Case(name, case, seconds, only=only)
 
 

@@ -1,5 +1,6 @@
 /* Many streams on one connection, for the interop runner: interop-client ADDR parallel N |
- * sequential N | half-close | reset | slow-reader. Exit 0: it went as it should. Every stream
+ * sequential N | half-close | reset | slow-reader, and then any options of the library as
+ * NAME=VALUE. Exit 0: it went as it should. Every stream
  * speaks /p2p/echo/1.0.0 (reset: /test/reset/1.0.0), and what comes back is compared. */
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -156,14 +157,14 @@ static void after_reset(struct test *test)
 static int usage(void)
 {
     fprintf(stderr, "usage: interop-client ADDR parallel N | sequential N | half-close | reset | "
-                    "slow-reader\n");
+                    "slow-reader [NAME=VALUE]...\n");
     return 2;
 }
 
 static bool prepare(struct test *test, int argc, char **argv)
 {
     const char *name = argv[2];
-    int number = argc > 3 ? atoi(argv[3]) : 1;
+    int number = argc > 3 && !strchr(argv[3], '=') ? atoi(argv[3]) : 1;
     test->count = test->at_once = 1;
     test->bytes = 100 * 1000;
     if (strcmp(name, "parallel") == 0) {
@@ -182,6 +183,22 @@ static bool prepare(struct test *test, int argc, char **argv)
     return test->ones && test->count > 0;
 }
 
+static p2p_config *configure(int argc, char **argv)
+{
+    p2p_config *config = p2p_config_new();
+    for (int i = 3; config && i < argc; i++) {
+        char *equals = strchr(argv[i], '='), why[200];
+        if (!equals)
+            continue;
+        *equals = '\0';
+        if (p2p_config_set(config, argv[i], equals + 1, why, sizeof(why)) < 0) {
+            fprintf(stderr, "%s: %s\n", argv[i], why);
+            exit(2);
+        }
+    }
+    return config;
+}
+
 static void on_deadline(uv_timer_t *timer)
 {
     (void)timer;
@@ -197,7 +214,10 @@ int main(int argc, char **argv)
     uv_loop_t *loop = uv_default_loop();
     p2p_error *err = NULL;
     test.target = argv[1];
-    if (p2p_host_new(NULL, p2p_io_uv(loop), &test.host, &err) < 0) {
+    p2p_config *config = configure(argc, argv);
+    int rc = p2p_host_new(config, p2p_io_uv(loop), &test.host, &err);
+    p2p_config_free(config);
+    if (rc < 0) {
         fprintf(stderr, "%s\n", err ? err->message : "out of memory");
         return 1;
     }

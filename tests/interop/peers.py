@@ -1,5 +1,6 @@
 """The programs that are tested against each other, and how they are built."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -36,21 +37,28 @@ class Listener:
 class Peer:
     key_types = KEY_TYPES
     signs_record = True
+    options = ()
 
     def __init__(self, name):
         self.name = name
         self.dir = HERE / name
         self.agent = f"interop-{name}"
 
+    def under(self, options):
+        """The same peer with these options in every command."""
+        other = copy.copy(self)
+        other.options = tuple(options)
+        return other
+
     def listen_command(self, *options):
-        return [*self.command, "listen", *options]
+        return [*self.command, "listen", *self.options, *options]
 
     def listen(self, *options):
         return Listener(self.listen_command(*options))
 
     def dial(self, deadline, addr, test, *args, options=()):
         """The result of one test; a test that failed is a Fail."""
-        command = [*self.command, "dial", addr, test, *map(str, args), *options]
+        command = [*self.command, "dial", addr, test, *map(str, args), *self.options, *options]
         done = run(command, deadline)
         result = done.event("result")
         if not result["ok"]:
@@ -74,7 +82,7 @@ class Js(Peer):
 
     def __init__(self):
         super().__init__("js")
-        self.command = ["node", str(self.dir / "peer.mjs")]
+        self.command = ["node", "--experimental-websocket", str(self.dir / "peer.mjs")]  # Node 20 wants it
 
     def prepare(self):
         installed = self.dir / "node_modules" / ".package-lock.json"

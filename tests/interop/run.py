@@ -2,27 +2,32 @@
 """Runs our command against js-, go- and rust-libp2p and itself, both ways. See README.md."""
 
 import argparse
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import cases
+import combos
 from cases import InWorld, OutWorld, Skip
 from children import Deadline, Fail, end_all, run
 from peers import HERE, PEERS, Listener
 
 ROOT = HERE.parent.parent
+MAIN = "main"  # TCP, Noise and Yamux, with all cases
 
 
 class Ours:
-    """Our command."""
+    """Our command, in every call with the options and on the address of a combination."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, options=("--muxer", "yamux"), listen="/ip4/127.0.0.1/tcp/0"):
+        self.path, self.options, self.listen = path, options, listen
 
     def node(self, *options):
-        return Listener([self.path, "node", "--json", "--listen", "/ip4/127.0.0.1/tcp/0",
-                         "--muxer", "yamux", *options])
+        return Listener([self.path, "node", "--json", "--listen", self.listen, *self.options, *options])
+
+    def run(self, deadline, command, *args, stdin=subprocess.DEVNULL):
+        return run([self.path, command, *map(str, args), *self.options], deadline, stdin)
 
     def new_key(self, deadline, folder, key_type):
         """A new key file and its peer id."""
@@ -44,7 +49,7 @@ class Tally:
         return not tests or any(case.name == t or case.name.startswith(t + "-") for t in tests)
 
     def line(self, verdict, who, direction, name, seconds, detail=""):
-        print(f"{verdict:4} {who:9} {direction:3} {name:24} {seconds:7.2f}"
+        print(f"{verdict:4} {who:11} {direction:3} {name:24} {seconds:7.2f}"
               + (f"  {detail}" if detail else ""), flush=True)
 
     def one(self, world, who, direction, case):
@@ -100,6 +105,8 @@ def parse():
                         help="only this one; may be repeated (default: js, go, self, and rust if it is built)")
     parser.add_argument("--test", action="append", metavar="NAME",
                         help="only the case NAME, or all that begin with NAME-; may be repeated")
+    parser.add_argument("--combo", action="append", choices=[MAIN, *(c.name for c in combos.COMBOS)],
+                        help="only this combination; may be repeated")
     parser.add_argument("--p2p", default=str(ROOT / "build" / "p2p"), help="our command")
     parser.add_argument("--client", default=str(ROOT / "build" / "interop-client"),
                         help="the helper for many streams on one connection")
@@ -140,7 +147,7 @@ def selfcheck(tally, peers):
                       f"{dialer.name}>{listener.name}", "in", cases.IN_PEERS)
 
 
-def matrix(tally, peers, with_self, args):
+def main_matrix(tally, peers, with_self, args):
     ours = Ours(args.p2p)
     for peer in peers:
         tally.all(lambda: InWorld(peer, ours.node, ours), peer.name, "in", cases.IN_OURS)
@@ -164,10 +171,15 @@ def main():
         return 0
     tally = Tally(args)
     try:
+        main_too = not args.combo or MAIN in args.combo
         if args.selfcheck:
-            selfcheck(tally, peers)
+            if main_too:
+                selfcheck(tally, peers)
+            combos.selfcheck(tally, peers, args.combo)
         else:
-            matrix(tally, peers, with_self, args)
+            if main_too:
+                main_matrix(tally, peers, with_self, args)
+            combos.matrix(tally, peers, with_self, lambda *how: Ours(args.p2p, *how), args.client, args.combo)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -18,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	multistream "github.com/multiformats/go-multistream"
 )
@@ -64,14 +67,24 @@ func benchStreams(o options, addr string, n int64) (m, error) {
 	return rate(n, start), nil
 }
 
+func secureTransport(name string, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (sec.SecureTransport, error) {
+	if name == "tls" {
+		return libp2ptls.New(libp2ptls.ID, key, muxers)
+	}
+	return noise.New(noise.ID, key, muxers)
+}
+
 // dialer makes bare connections, below the host: no identify and no reuse of a connection.
 func dialer(o options) (transport.Transport, error) {
+	if o.transport != "tcp" || o.psk != "" {
+		return nil, errors.New("conns and idle are for TCP without a private network")
+	}
 	key, err := newKey(o.keyType)
 	if err != nil {
 		return nil, err
 	}
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}}
-	secure, err := noise.New(noise.ID, key, muxers)
+	secure, err := secureTransport(o.security, key, muxers)
 	if err != nil {
 		return nil, err
 	}

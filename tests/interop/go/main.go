@@ -17,9 +17,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	"github.com/multiformats/go-multiaddr"
 )
 
@@ -33,12 +36,13 @@ func emit(v m) {
 	json.NewEncoder(os.Stdout).Encode(v)
 }
 
-type options struct{ transport, security, muxer, keyType, port string }
+type options struct{ transport, security, muxer, keyType, port, psk string }
 
 func parse(args []string) (o options, rest []string, err error) {
-	o = options{"tcp", "noise", "yamux", "ed25519", "0"}
+	o = options{"tcp", "noise", "yamux", "ed25519", "0", ""}
 	names := map[string]*string{"--transport": &o.transport, "--security": &o.security,
-		"--muxer": &o.muxer, "--key-type": &o.keyType, "--port": &o.port}
+		"--muxer": &o.muxer, "--key-type": &o.keyType, "--port": &o.port,
+		"--psk": &o.psk}
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "--") {
 			rest = append(rest, args[i])
@@ -76,9 +80,53 @@ func muxerID(name string) (string, error) {
 	return "", fmt.Errorf("muxer %s is not available here", name)
 }
 
+func transportOption(o options) (libp2p.Option, string, error) {
+	addr := "/ip4/127.0.0.1/tcp/" + o.port
+	switch o.transport {
+	case "tcp":
+		return libp2p.Transport(tcp.NewTCPTransport), addr, nil
+	case "ws":
+		return libp2p.Transport(websocket.New), addr + "/ws", nil
+	}
+	return nil, "", fmt.Errorf("transport %s is not available here", o.transport)
+}
+
+func securityOption(name string) (libp2p.Option, error) {
+	switch name {
+	case "noise":
+		return libp2p.Security(noise.ID, noise.New), nil
+	case "tls":
+		return libp2p.Security(libp2ptls.ID, libp2ptls.New), nil
+	}
+	return nil, fmt.Errorf("security %s is not available here", name)
+}
+
+// private is no option at all without a file.
+func private(file string) (libp2p.Option, error) {
+	if file == "" {
+		return libp2p.ChainOptions(), nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	psk, err := pnet.DecodeV1PSK(f)
+	return libp2p.PrivateNetwork(psk), err
+}
+
 func newHost(o options, listens bool) (host.Host, error) {
-	if o.transport != "tcp" || o.security != "noise" {
-		return nil, fmt.Errorf("%s with %s is not available here", o.transport, o.security)
+	transport, addr, err := transportOption(o)
+	if err != nil {
+		return nil, err
+	}
+	security, err := securityOption(o.security)
+	if err != nil {
+		return nil, err
+	}
+	members, err := private(o.psk)
+	if err != nil {
+		return nil, err
 	}
 	muxer, err := muxerID(o.muxer)
 	if err != nil {
@@ -90,8 +138,9 @@ func newHost(o options, listens bool) (host.Host, error) {
 	}
 	opts := []libp2p.Option{
 		libp2p.Identity(key),
-		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Security(noise.ID, noise.New),
+		transport,
+		security,
+		members,
 		libp2p.Muxer(muxer, yamux.DefaultTransport),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.UserAgent("interop-go"),
@@ -100,7 +149,7 @@ func newHost(o options, listens bool) (host.Host, error) {
 		libp2p.DisableIdentifyAddressDiscovery(),
 	}
 	if listens {
-		opts = append(opts, libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/"+o.port))
+		opts = append(opts, libp2p.ListenAddrStrings(addr))
 	} else {
 		opts = append(opts, libp2p.NoListenAddrs)
 	}

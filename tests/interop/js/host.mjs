@@ -1,10 +1,14 @@
+import { readFile } from 'node:fs/promises'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { mplex } from '@libp2p/mplex'
 import { ping } from '@libp2p/ping'
+import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { webSockets } from '@libp2p/websockets'
 import { createLibp2p } from 'libp2p'
 
 export function emit (event) {
@@ -12,9 +16,11 @@ export function emit (event) {
 }
 
 const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', rsa: 'RSA' }
+const TRANSPORTS = { tcp: { make: tcp, end: '' }, ws: { make: webSockets, end: '/ws' } }
+const SECURITY = { noise, tls }
 const MUXERS = {
   yamux: () => [yamux({ maxInboundStreams: 100_000, maxOutboundStreams: 100_000 })],
-  mplex: () => [mplex()],
+  mplex: () => [mplex({ disconnectThreshold: 100_000 })], // of new streams in a second: at the sixth it aborts all
   none: () => []
 }
 
@@ -26,17 +32,20 @@ export async function newKey (type) {
 }
 
 export async function newHost (options, listens) {
-  const { transport, security, muxer } = options
-  if (transport !== 'tcp' || security !== 'noise' || MUXERS[muxer] == null) {
-    throw new Error(`${transport} with ${security} and ${muxer} is not available here`)
+  const transport = TRANSPORTS[options.transport]
+  const security = SECURITY[options.security]
+  const muxers = MUXERS[options.muxer]
+  if (transport == null || security == null || muxers == null) {
+    throw new Error(`${options.transport} with ${options.security} and ${options.muxer} is not available here`)
   }
   return createLibp2p({
     start: !listens,
     privateKey: await newKey(options['key-type']),
-    addresses: { listen: listens ? [`/ip4/127.0.0.1/tcp/${options.port}`] : [] },
-    transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: MUXERS[muxer](),
+    addresses: { listen: listens ? [`/ip4/127.0.0.1/tcp/${options.port}${transport.end}`] : [] },
+    transports: [transport.make()],
+    connectionEncrypters: [security()],
+    connectionProtector: options.psk === '' ? undefined : preSharedKey({ psk: await readFile(options.psk) }),
+    streamMuxers: muxers(),
     nodeInfo: { name: 'interop-js', version: '0', userAgent: 'interop-js' },
     connectionManager: {
       maxConnections: 100_000,

@@ -6,6 +6,7 @@ mod node;
 mod pattern;
 mod serve;
 mod streams;
+mod transport;
 
 use node::Options;
 use pattern::Res;
@@ -25,6 +26,7 @@ fn parse(args: impl Iterator<Item = String>) -> Res<(Options, Vec<String>)> {
         key_type: "ed25519".into(),
         port: "0".into(),
         record: "none".into(),
+        psk: "".into(),
         identify: true,
         ping_every: Duration::from_secs(3600),
     };
@@ -37,6 +39,7 @@ fn parse(args: impl Iterator<Item = String>) -> Res<(Options, Vec<String>)> {
             "--key-type" => &mut o.key_type,
             "--port" => &mut o.port,
             "--record" => &mut o.record,
+            "--psk" => &mut o.psk,
             _ if arg.starts_with("--") => return Err(format!("option {arg}: unknown").into()),
             _ => {
                 rest.push(arg);

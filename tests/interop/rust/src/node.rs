@@ -2,15 +2,15 @@
 
 use crate::pattern::Res;
 use crate::streams::{Inbound, Open, Streams};
+use crate::transport;
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
-use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use libp2p::identity::{Keypair, rsa};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, Stream, StreamProtocol, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, ping, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, ping};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -23,6 +23,8 @@ pub struct Options {
     pub key_type: String,
     pub port: String,
     pub record: String,
+    /// The file with the key of a private network, or empty.
+    pub psk: String,
     pub identify: bool,
     pub ping_every: Duration,
 }
@@ -45,49 +47,6 @@ struct Behaviour {
     ping: ping::Behaviour,
     identify: Toggle<identify::Behaviour>,
     streams: Streams,
-}
-
-/// Yamux under a name of our choice; under another name than its own it is only ever offered, to
-/// have nothing in common with the other side.
-#[derive(Clone)]
-struct Muxer {
-    name: &'static str,
-    yamux: yamux::Config,
-}
-
-impl UpgradeInfo for Muxer {
-    type Info = &'static str;
-    type InfoIter = std::iter::Once<&'static str>;
-
-    fn protocol_info(&self) -> Self::InfoIter {
-        std::iter::once(self.name)
-    }
-}
-
-impl<C> InboundConnectionUpgrade<C> for Muxer
-where
-    yamux::Config: InboundConnectionUpgrade<C> + UpgradeInfo<Info = &'static str>,
-{
-    type Output = <yamux::Config as InboundConnectionUpgrade<C>>::Output;
-    type Error = <yamux::Config as InboundConnectionUpgrade<C>>::Error;
-    type Future = <yamux::Config as InboundConnectionUpgrade<C>>::Future;
-
-    fn upgrade_inbound(self, io: C, name: &'static str) -> Self::Future {
-        self.yamux.upgrade_inbound(io, name)
-    }
-}
-
-impl<C> OutboundConnectionUpgrade<C> for Muxer
-where
-    yamux::Config: OutboundConnectionUpgrade<C> + UpgradeInfo<Info = &'static str>,
-{
-    type Output = <yamux::Config as OutboundConnectionUpgrade<C>>::Output;
-    type Error = <yamux::Config as OutboundConnectionUpgrade<C>>::Error;
-    type Future = <yamux::Config as OutboundConnectionUpgrade<C>>::Future;
-
-    fn upgrade_outbound(self, io: C, name: &'static str) -> Self::Future {
-        self.yamux.upgrade_outbound(io, name)
-    }
 }
 
 /// rust-libp2p does not make RSA keys; the openssl command does.
@@ -147,24 +106,14 @@ impl Node {
         mpsc::UnboundedReceiver<Inbound>,
         broadcast::Receiver<Event>,
     )> {
-        if options.transport != "tcp" || options.security != "noise" {
-            let (t, s) = (&options.transport, &options.security);
-            return Err(format!("{t} with {s} is not available here").into());
-        }
-        let name = match options.muxer.as_str() {
-            "yamux" => "/yamux/1.0.0",
-            "mplex" => "/mplex/6.7.0",
-            other => return Err(format!("muxer {other} is not available here").into()),
-        };
         let (inbound, accepted) = mpsc::unbounded();
         let (with_identify, ping_every) = (options.identify, options.ping_every);
         let with_record = options.record == "signed";
-        let mut swarm = SwarmBuilder::with_existing_identity(new_key(&options.key_type)?)
+        let key = new_key(&options.key_type)?;
+        let transport = transport::build(options, &key)?;
+        let mut swarm = SwarmBuilder::with_existing_identity(key)
             .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, move || Muxer {
-                name,
-                yamux: yamux::Config::default(),
-            })?
+            .with_other_transport(|_| transport)?
             .with_behaviour(|key| Behaviour {
                 ping: ping::Behaviour::new(ping::Config::new().with_interval(ping_every)),
                 identify: Toggle::from(with_identify.then(|| identify_with(key, with_record))),
@@ -176,7 +125,7 @@ impl Node {
             })
             .build();
         if listens {
-            swarm.listen_on(format!("/ip4/127.0.0.1/tcp/{}", options.port).parse()?)?;
+            swarm.listen_on(transport::listen_addr(options)?)?;
         }
         let (commands, receiver) = mpsc::unbounded();
         let (events, first) = broadcast::channel(1024);
