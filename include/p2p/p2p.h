@@ -180,7 +180,8 @@ typedef struct p2p_stream_events {
      */
     void (*on_open)(p2p_stream *, void *user);
     /* Bytes arrived, or p2p_stream_resume was called. What you leave unconsumed does not call again
-     * by itself, keeps the peer's window closed, and is there at the next call. */
+     * by itself, keeps the peer's window closed (mplex has none: it resets the
+     * stream at 4 MiB), and is there at the next call. */
     void (*on_read)(p2p_stream *, void *user);
     /* Once: no more will come, even if you left some unread; you may still write. */
     void (*on_eof)(p2p_stream *, void *user);

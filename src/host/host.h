@@ -37,7 +37,8 @@ void p2p__host_observe(p2p_host *self, struct host_observer *observer);
 /* ---- peers.c: the address book, and what is connected ---- */
 
 enum {
-    PEERS_MAX = 1024, /* with known addresses or connections */
+    PEERS_MAX = 1024, /* whose addresses are kept; connected ones are bounded by the limits of
+                         connections */
     PEER_ADDRS_MAX = 64,
     DIAL_ADDRS_MAX = 8, /* tried in one dial */
     LISTENER_ADDRS_MAX = 32,
@@ -73,7 +74,7 @@ struct conn_entry {
 };
 
 struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id);
-/* Found or made; NULL: no memory, or PEERS_MAX. */
+/* Found or made; NULL: no memory. */
 struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id);
 /* Frees it if nothing needs it any more. */
 void p2p__peer_release(p2p_host *host, struct peer *peer);
@@ -196,8 +197,7 @@ struct p2p_host {
     struct list listeners; /* listener.node */
     struct list peers;     /* peer.all */
     struct list dials;
-    struct list ops;     /* p2p_op.all */
-    struct list waiting; /* streams without a connection or dial are nobody's: none are here */
+    struct list ops; /* p2p_op.all */
     struct list observers;
     struct map peer_map;
     struct limits limits;
