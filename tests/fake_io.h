@@ -240,6 +240,12 @@ static inline int fake_interfaces(struct p2p_io *io, struct io_interface *out, s
     return 0;
 }
 
+static inline int fake_watch_interfaces(struct p2p_io *io)
+{
+    (void)io;
+    return 0;
+}
+
 static inline int fake_post(struct p2p_io *io, void (*fn)(void *user), void *user)
 {
     (void)io, (void)fn, (void)user;
@@ -270,6 +276,7 @@ static const struct io_ops fake_io_ops = {
     .resume = fake_resume,
     .unlisten = fake_resume,
     .interfaces = fake_interfaces,
+    .watch_interfaces = fake_watch_interfaces,
     .post = fake_post,
     .on_thread = fake_on_thread,
     .detach = fake_detach,

@@ -189,6 +189,10 @@ struct io_ops {
     void (*name_servers)(struct p2p_io *, const struct io_addr *servers, size_t count);
     /* Up to cap interfaces' addresses; returns how many there are, or a negative code. */
     int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
+    /* From now on base.interfaces_changed is called when that list may have changed. 0, also when
+     * asked again; P2P_ENOTSUP: nobody would tell, ask for the list from time to time instead;
+     * P2P_ENOMEM. */
+    int (*watch_interfaces)(struct p2p_io *);
     /* From any thread: fn runs on the loop's thread, from a fresh stack, in order. 0, or P2P_ENOMEM
      * or P2P_ECLOSED, and then fn never runs. */
     int (*post)(struct p2p_io *, void (*fn)(void *user), void *user);
@@ -212,6 +216,8 @@ struct p2p_io {
     const struct io_ops *ops;
     const struct p2p__crypto *crypto; /* the real one, except where a simulation chose otherwise */
     void (*turn)(void *user);         /* set by the host while it is attached, else NULL */
+    /* Set by the host, or NULL; only marks. After watch_interfaces. */
+    void (*interfaces_changed)(void *user);
     void *user;
 };
 

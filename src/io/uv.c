@@ -49,6 +49,7 @@ static void detach(struct p2p_io *base)
         base->turn = NULL;
         p2p__uv_turn_close(self);
         p2p__uv_dns_close(self);
+        p2p__uv_watch_close(self);
         p2p__uv_close(self, (uv_handle_t *)&self->async);
     }
     p2p__uv_leave(self);
@@ -112,8 +113,9 @@ static void uv_io_free(struct p2p_io *base)
     .mark = p2p__uv_mark, .wake_at = p2p__uv_wake_at, .dial = p2p__uv_dial,                        \
     .listen = p2p__uv_listen, .accept = p2p__uv_accept, .resume = p2p__uv_resume,                  \
     .unlisten = p2p__uv_unlisten, .resolve = p2p__uv_resolve, .resolve_end = p2p__uv_resolve_end,  \
-    .name_servers = p2p__uv_name_servers, .interfaces = p2p__uv_interfaces, .post = p2p__uv_post,  \
-    .on_thread = on_thread, .detach = detach, .free = uv_io_free
+    .name_servers = p2p__uv_name_servers, .interfaces = p2p__uv_interfaces,                        \
+    .watch_interfaces = p2p__uv_watch_interfaces, .post = p2p__uv_post, .on_thread = on_thread,    \
+    .detach = detach, .free = uv_io_free
 
 static const struct io_ops loop_ops = {COMMON_OPS};
 

@@ -13,6 +13,7 @@
 
 struct uv_post;
 struct uv_dns;
+struct uv_watch;
 
 enum {
     /* Dead bytes for leftovers to move into, one fill, and the rest of a record that it cut. */
@@ -47,6 +48,7 @@ struct uv_io {
     uint8_t *scratch;        /* UV_SCRATCH_LEN bytes, made by the first fill */
     struct link *borrower;   /* whose `in` may point into scratch */
     struct uv_dns *dns;      /* made by the first question */
+    struct uv_watch *watch;  /* of the interfaces, once asked for */
     struct io_addr name_servers[IO_NAME_SERVERS];
     size_t name_server_count; /* 0: the system's */
 };
@@ -112,6 +114,10 @@ socklen_t p2p__uv_sockaddr_encode(const struct io_addr *addr, union uv_sockaddr 
 bool p2p__uv_sockaddr_decode(const union uv_sockaddr *in, struct io_addr *out);
 bool p2p__uv_local_addr(int fd, struct io_addr *out);
 int p2p__uv_interfaces(struct p2p_io *base, struct io_interface *out, size_t cap);
+
+/* uv_watch.c */
+int p2p__uv_watch_interfaces(struct p2p_io *base);
+void p2p__uv_watch_close(struct uv_io *self);
 
 /* uv_dns.c */
 int p2p__uv_resolve(struct p2p_io *base, const char *name, enum io_record record,

@@ -20,7 +20,7 @@ struct party {
     struct pool pool;
     struct io_addr addr; /* where it may listen; port 0 */
     struct io_listener *listener;
-    int turns, wakes;
+    int turns, wakes, changes;
     bool in_turn, nested;
 };
 
@@ -362,6 +362,35 @@ static void test_random_and_interfaces(void **state)
     close_backend(world);
 }
 
+static void count_change(void *user)
+{
+    struct party *self = user;
+    self->changes++;
+}
+
+static void test_interfaces_are_watched(void **state)
+{
+    struct io_under_test *world = open_backend(state);
+    struct p2p_io *io = world->a.io;
+    io->interfaces_changed = count_change;
+    assert_int_equal(io->ops->watch_interfaces(io), 0);
+    assert_int_equal(io->ops->watch_interfaces(io), 0);
+    if (world->sim) {
+        int before = io->ops->interfaces(io, NULL, 0);
+        assert_int_equal(world->a.changes, 0);
+        assert_int_equal(p2p_sim_add_address(io, "10.9.9.9"), 0);
+        assert_int_equal(world->a.changes, 1);
+        assert_int_equal(io->ops->interfaces(io, NULL, 0), before + 1);
+        assert_int_equal(p2p_sim_add_address(io, "10.9.9.9"), P2P_EEXIST);
+        assert_int_equal(p2p_sim_add_address(world->b.io, "10.9.9.8"), 0); /* another's */
+        assert_int_equal(world->a.changes, 1);
+        p2p_sim_host_down(io);
+        p2p_sim_host_up(io);
+        assert_int_equal(world->a.changes, 3);
+    }
+    close_backend(world); /* leaves nothing open */
+}
+
 /* Links */
 
 static void test_both_ends_know_the_addresses(void **state)
@@ -640,6 +669,7 @@ int main(void)
         {"a host that never rests delays nobody", test_a_host_that_never_rests_delays_nobody},
         {"posts run in order", test_posts_run_in_order},
         {"random and interfaces", test_random_and_interfaces},
+        {"interfaces are watched", test_interfaces_are_watched},
         {"both ends know the addresses", test_both_ends_know_the_addresses},
         {"nothing more to accept is again", test_nothing_more_to_accept_is_again},
         {"fill borrows, keeps to the room and appends",

@@ -116,12 +116,14 @@ void p2p_sim_host_down(p2p_io *io)
 {
     struct sim_host *self = checked(io);
     set_fault(self->sim, &self->down, true);
+    p2p__sim_interfaces_changed(self);
 }
 
 void p2p_sim_host_up(p2p_io *io)
 {
     struct sim_host *self = checked(io);
     set_fault(self->sim, &self->down, false);
+    p2p__sim_interfaces_changed(self);
 }
 
 void p2p_sim_blackhole(p2p_io *io, bool on)

@@ -195,6 +195,19 @@ static int interfaces(struct p2p_io *io, struct io_interface *out, size_t cap)
     return (int)count;
 }
 
+static int watch_interfaces(struct p2p_io *io)
+{
+    sim_host_of(io)->watched = true;
+    return 0;
+}
+
+void p2p__sim_interfaces_changed(struct sim_host *self)
+{
+    struct p2p_io *io = &self->io;
+    if (self->watched && io->turn && io->interfaces_changed)
+        io->interfaces_changed(io->user);
+}
+
 static uint64_t address_hash(const struct p2p_sim *sim, const struct io_addr *addr)
 {
     return p2p__hash(&sim->key, addr->ip, addr->family == 4 ? 4 : 16);
@@ -240,6 +253,7 @@ static int add_address(struct sim_host *self, const struct io_addr *addr)
         tail = &(*tail)->next;
     *tail = ip;
     p2p__map_put(&self->sim->addresses, &ip->node, address_hash(self->sim, addr));
+    p2p__sim_interfaces_changed(self);
     return 0;
 }
 
@@ -358,6 +372,7 @@ const struct io_ops p2p__sim_io_ops = {
     .resolve_end = p2p__sim_resolve_end,
     .name_servers = name_servers,
     .interfaces = interfaces,
+    .watch_interfaces = watch_interfaces,
     .post = post,
     .on_thread = on_thread,
     .detach = detach,

@@ -107,7 +107,8 @@ struct sim_host {
     uint32_t links, links_max;
     uint16_t next_port;
     bool down, blackhole, refuse, detached;
-    bool gone; /* freed within its own event: the memory goes when that ends */
+    bool watched; /* it wants to hear of its interfaces */
+    bool gone;    /* freed within its own event: the memory goes when that ends */
 };
 
 enum sim_piece_kind {
@@ -205,6 +206,7 @@ void p2p__sim_hash_bytes(struct p2p_sim *self, const uint8_t *in, size_t in_len)
 void p2p__sim_host_fire(struct sim_host *self);
 void p2p__sim_host_mark(struct sim_host *self);
 void p2p__sim_host_arm(struct sim_host *self);
+void p2p__sim_interfaces_changed(struct sim_host *self);
 void p2p__sim_host_free(struct sim_host *self);
 struct sim_host *p2p__sim_host_at(struct p2p_sim *sim, const struct io_addr *addr);
 /* The simulation's time of a time of the machine. */
