@@ -41,6 +41,10 @@ struct peer_load {
     size_t slot_count; /* as far as the highest slot needed so far */
 };
 
+enum {
+    CONN_NAME_MAX = 253, /* a domain name's text (RFC 1035, 2.3.4) */
+};
+
 /* What only a connection in the making needs. */
 struct upgrade {
     struct multistream select;
@@ -48,9 +52,11 @@ struct upgrade {
     struct layer_result result;
     struct outq plain_out; /* the muxer's negotiation, not yet sealed */
     p2p_peer_id expected;
-    char host_name[72];            /* what a WebSocket's upgrade asks for */
-    bool optimistic;               /* the first handshake message left with the proposal */
-    const struct layer_ops *layer; /* whose handshake is under way */
+    char name[CONN_NAME_MAX + 1];   /* of the remote, as it was dialed; empty: by its address */
+    char host[CONN_NAME_MAX + 9];   /* what a WebSocket's upgrade asks for: with brackets, a port */
+    char server[CONN_NAME_MAX + 1]; /* whose certificate a secure one must show */
+    bool optimistic;                /* the first handshake message left with the proposal */
+    const struct layer_ops *layer;  /* whose handshake is under way */
     void *layer_state, *handshake;
 };
 
@@ -75,8 +81,9 @@ struct p2p_conn {
     uint8_t stage;
     bool initiator; /* of every handshake; who dialed is `outbound` */
     bool outbound, limited;
-    bool ws;    /* spoken over WebSocket */
-    bool sniff; /* inbound, and the first byte will tell whether it is */
+    /* What is spoken under the secure channel; inbound, once the first bytes have told. */
+    bool ws, web_tls;         /* WebSocket; under it, the web's TLS */
+    bool sniff_ws, sniff_tls; /* inbound: what the first bytes may ask for */
     bool opened_told, said_goodbye, shut;
     bool lent; /* streams may hold bytes that lie in the link's memory, until they are told */
     p2p_peer_id peer;
@@ -86,6 +93,9 @@ struct p2p_conn {
  * memory; the link is then closed). expected: the peer that must be proven, or NULL. */
 struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool initiator,
                                const p2p_peer_id *expected);
+
+/* Before it runs: the DNS name by which a WebSocket's server was found. P2P_EADDR: too long. */
+int p2p__conn_set_name(struct p2p_conn *self, const char *name, size_t name_len);
 
 static inline void conn_mark(struct p2p_conn *self)
 {

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "codec/ip_text.h"
+#include "conn/first_bytes.h"
 
 static const struct layer_ops *const all_layers[] = {&p2p__layer_noise, &p2p__layer_tls,
                                                      &p2p__layer_signed, &p2p__layer_plaintext};
@@ -136,7 +137,8 @@ static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
         .expected_peer_len = upgrade->expected.len,
         .wall_s = shard->io->ops->wall_us(shard->io) / 1000000,
         .psk = shard->psk,
-        .host_name = upgrade->host_name,
+        .host_name = upgrade->host,
+        .server_name = upgrade->server,
     };
     shard->io->ops->random(shard->io, upgrade->config.random, sizeof(upgrade->config.random));
     return layer->start(upgrade->layer_state, upgrade->handshake, &upgrade->config, &shard->env);
@@ -162,20 +164,35 @@ static int step_layer(struct p2p_conn *self, struct buf *in)
     return STEP_DONE;
 }
 
-/* ---- what lies under everything: a private network, WebSocket ---- */
+/* ---- what lies under the secure channel ---- */
 
-/* The dialed endpoint as HTTP's Host header names it (RFC 9110, section 7.2). */
-static void name_host(struct p2p_conn *self)
+int p2p__conn_set_name(struct p2p_conn *self, const char *name, size_t name_len)
 {
+    if (name_len > CONN_NAME_MAX)
+        return P2P_EADDR;
+    memcpy(self->upgrade->name, name, name_len);
+    self->upgrade->name[name_len] = '\0';
+    return 0;
+}
+
+/* The dialed server as HTTP's Host header names it (RFC 9110, section 7.2), and as its certificate
+ * must. */
+static void name_server(struct p2p_conn *self)
+{
+    struct upgrade *upgrade = self->upgrade;
     const struct io_addr *remote = &self->link->remote;
-    char ip[P2P__IP6_TEXT_MAX];
-    bool v4 = remote->family == 4;
-    if (v4)
+    const char *name = upgrade->name;
+    char ip[P2P__IP6_TEXT_MAX], port[8] = "";
+    bool bare_ip6 = !*name && remote->family == 6;
+    if (remote->family == 4)
         p2p__ip4_format(remote->ip, ip);
     else
         p2p__ip6_format(remote->ip, ip);
-    snprintf(self->upgrade->host_name, sizeof(self->upgrade->host_name), "%s%s%s:%u", v4 ? "" : "[",
-             ip, v4 ? "" : "]", (unsigned)remote->port);
+    if (remote->port != (self->web_tls ? 443 : 80))
+        snprintf(port, sizeof(port), ":%u", (unsigned)remote->port);
+    snprintf(upgrade->server, sizeof(upgrade->server), "%s", *name ? name : ip);
+    snprintf(upgrade->host, sizeof(upgrade->host), "%s%s%s%s", bare_ip6 ? "[" : "", upgrade->server,
+             bare_ip6 ? "]" : "", port);
 }
 
 static bool standing(const struct p2p_conn *self, const struct layer_ops *layer)
@@ -192,26 +209,43 @@ static int run_layer(struct p2p_conn *self, const struct layer_ops *layer)
     return rc < 0 ? rc : step_layer(self, stage_in(self));
 }
 
-/* STEP_DONE: the secure channel comes next. */
+/* One port serves several: the first bytes tell. */
+static int sniff(struct p2p_conn *self)
+{
+    const struct buf *in = &self->link->in;
+    enum first_bytes first = p2p__first_bytes(buf_data(in), buf_len(in), self->shard->psk != NULL);
+    if (first == FIRST_BYTES_MORE)
+        return STEP_WANT_INPUT;
+    self->web_tls = first == FIRST_BYTES_TLS && self->sniff_tls;
+    self->ws = self->web_tls || (first == FIRST_BYTES_HTTP && self->sniff_ws);
+    self->sniff_ws = self->sniff_tls = false;
+    return STEP_DONE;
+}
+
+/* From the link up: TLS, WebSocket, a private network. The last comes where other implementations
+ * have it, inside of WebSocket's messages. STEP_DONE: the secure channel comes next. */
 static int step_under(struct p2p_conn *self)
 {
-    if (self->shard->psk && !standing(self, &p2p__layer_pnet)) {
-        int rc = run_layer(self, &p2p__layer_pnet);
+    const struct layer_ops *under[] = {self->web_tls ? &p2p__layer_web_tls : NULL,
+                                       self->ws ? &p2p__layer_ws : NULL,
+                                       self->shard->psk ? &p2p__layer_pnet : NULL};
+    for (size_t i = 0; i < sizeof(under) / sizeof(*under); i++) {
+        if (!under[i] || standing(self, under[i]))
+            continue;
+        int rc = run_layer(self, under[i]);
         if (rc != STEP_DONE)
             return rc;
     }
-    if (self->sniff && !self->ws) {
-        /* One port serves both: HTTP begins with "GET", multistream-select with a length of 19. */
-        const struct buf *in = stage_in(self);
-        if (buf_len(in) == 0)
-            return STEP_WANT_INPUT;
-        self->ws = *buf_data(in) == 'G';
-    }
-    if (!self->ws || standing(self, &p2p__layer_ws))
-        return STEP_DONE;
-    if (self->initiator && !self->upgrade->host_name[0])
-        name_host(self);
-    return run_layer(self, &p2p__layer_ws);
+    return STEP_DONE;
+}
+
+static int begin_under(struct p2p_conn *self)
+{
+    if (self->initiator)
+        name_server(self);
+    else if (self->sniff_ws || self->sniff_tls)
+        return sniff(self);
+    return STEP_DONE;
 }
 
 /* ---- the secure channel ---- */
@@ -341,7 +375,9 @@ static int advance(struct p2p_conn *self)
         self->stage = CONN_UNDER;
         return 1;
     case CONN_UNDER:
-        rc = step_under(self);
+        rc = begin_under(self);
+        if (rc == STEP_DONE)
+            rc = step_under(self);
         if (rc != STEP_DONE)
             return rc < 0 ? rc : 0;
         start_select(self);
@@ -396,6 +432,9 @@ static const char *sentence(int code)
 
 static void upgrade_failed(struct p2p_conn *self, int rc)
 {
+    /* The layers that stand say why they end, but for what may have left half a record. */
+    if (rc != P2P_ENOMEM)
+        (void)p2p__stack_close(&self->stack, self->shard, self->link);
     if (self->upgrade && rc == P2P_EPEERID)
         wrong_peer(self);
     else if (self->upgrade && self->upgrade->result.error)

@@ -15,10 +15,11 @@ int p2p__shard_init(struct shard *self, size_t memory_max)
     self->env.pool = &self->pool;
     self->env.aead = self->env.crypto->aead_new();
     self->env.tls = p2p__tls_new();
+    self->env.web = p2p__web_new();
     self->seal = p2p__realloc(NULL, SHARD_SEAL_LEN);
     self->io->ops->random(self->io, &self->hash_key, sizeof(self->hash_key));
     self->now_us = io_now_us(self->io);
-    return self->env.aead && self->env.tls && self->seal ? 0 : P2P_ENOMEM;
+    return self->env.aead && self->env.tls && self->env.web && self->seal ? 0 : P2P_ENOMEM;
 }
 
 void p2p__shard_fini(struct shard *self)
@@ -26,6 +27,7 @@ void p2p__shard_fini(struct shard *self)
     if (self->env.aead)
         self->env.crypto->aead_free(self->env.aead);
     p2p__tls_free(self->env.tls);
+    p2p__web_free(self->env.web);
     p2p__free(self->seal);
     p2p__free(self->seal_below);
     p2p__pool_fini(&self->pool);

@@ -42,7 +42,7 @@ static void take(struct listener *self, struct link *link)
     }
     entry->ip = probe.ip;
     entry->half_open = probe.half_open;
-    conn->sniff = self->ws;
+    conn->sniff_ws = self->ws;
 }
 
 static void tell_listening(struct listener *self)

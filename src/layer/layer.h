@@ -24,17 +24,48 @@ enum step {
 /* TLS: ciphers, and the certificate that the loop's connections share. */
 struct p2p__tls;
 
+/* TLS under WebSocket, as the web speaks it: the certificates that are served, and the roots that
+ * are trusted. */
+struct p2p__web;
+
 /* What belongs to the loop and is lent for a call. */
 struct layer_env {
     const struct p2p__crypto *crypto;
     struct p2p__aead *aead;
     struct pool *pool;
-    struct p2p__tls *tls; /* only "/tls/1.0.0" uses it */
+    struct p2p__tls *tls; /* only "/tls/1.0.0" and the web's TLS use it */
+    struct p2p__web *web; /* only the latter */
 };
 
 /* Holds next to nothing until the first handshake. NULL: no memory. */
 struct p2p__tls *p2p__tls_new(void);
 void p2p__tls_free(struct p2p__tls *); /* NULL is allowed */
+
+/* PEM, as read from a file. */
+struct web_pem {
+    const char *chain; /* the certificate, then what leads to a root */
+    size_t chain_len;
+    const char *key;
+    size_t key_len;
+};
+
+enum {
+    WEB_IDENTITIES_MAX = 16, /* certificates served on one host, by the name asked for */
+    WEB_CHAIN_MAX = 10,      /* certificates of a chain */
+};
+
+/* Holds nothing until it is told to. NULL: no memory. */
+struct p2p__web *p2p__web_new(void);
+void p2p__web_free(struct p2p__web *); /* NULL is allowed */
+/* Serves these from now on; to clients that ask for a name that none is for, the first one. 0, or
+ * P2P_EKEY or P2P_ENOMEM with the old ones kept: *bad is then the index of the pair that cannot be
+ * used, and *error a sentence about it that begins with "its". count: at most WEB_IDENTITIES_MAX.
+ */
+int p2p__web_serve(struct p2p__web *, const struct web_pem *pairs, size_t count, size_t *bad,
+                   const char **error);
+bool p2p__web_serves(const struct p2p__web *);
+/* Trusts servers that these PEM certificates lead to, instead of the system's roots. As above. */
+int p2p__web_trust(struct p2p__web *, const char *pem, size_t pem_len, const char **error);
 
 enum {
     LAYER_MUXERS_MAX = 8,
@@ -55,6 +86,9 @@ struct layer_config {
     /* Whom a WebSocket client asks for: a DNS name or IP address (IPv6 in brackets, no zone), and
      * ":port" unless it is the scheme's own. For p2p__layer_ws only. */
     const char *host_name;
+    /* Whom the web's TLS asks for: a DNS name or an IP address, as the certificate must have it.
+     * For p2p__layer_web_tls only, as a client. */
+    const char *server_name;
 };
 
 /* What the handshake proved. Filled as it goes; final at STEP_DONE. */
@@ -121,6 +155,8 @@ extern const struct layer_ops p2p__layer_signed;    /* /libp2p-c/signed/1.0.0; c
 /* Private networks: not a secure channel but what lies under one. Proves nobody (remote_peer_len
  * stays 0), and what another key's holder sends opens as noise, never as an error. */
 extern const struct layer_ops p2p__layer_pnet;
+/* TLS under WebSocket: proves a name to the client, but no peer (remote_peer_len stays 0). */
+extern const struct layer_ops p2p__layer_web_tls;
 /* WebSocket, which lies under a secure channel too and proves nobody. open returns P2P_EEOF when
  * the remote has said goodbye: the link's end, and close then answers it. */
 extern const struct layer_ops p2p__layer_ws;

@@ -76,72 +76,21 @@ static int agree_on_muxer(const struct tls_handshake *self, struct layer_result 
     return P2P_EHANDSHAKE;
 }
 
-static int take_keys(const struct tls_handshake *self, struct p2p__tls *tls,
-                     struct tls_state *channel)
-{
-    int suite = p2p__tls_suite_of(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(self->ssl)));
-    int ours = self->config->initiator ? 0 : 1;
-    if (suite < 0 || self->secret_len[0] != p2p__tls_secret_len((enum tls_suite)suite) ||
-        self->secret_len[1] != self->secret_len[0])
-        return P2P_EINTERNAL;
-    int code = p2p__tls_keys_init(&channel->send, &tls->ciphers, (enum tls_suite)suite,
-                                  self->secret[ours]);
-    return code < 0 ? code
-                    : p2p__tls_keys_init(&channel->recv, &tls->ciphers, (enum tls_suite)suite,
-                                         self->secret[1 - ours]);
-}
-
 static int finish(const struct tls_handshake *self, const struct layer_env *env,
                   struct tls_state *channel, struct layer_result *result)
 {
     int code = agree_on_muxer(self, result);
-    return code < 0 ? code : take_keys(self, env->tls, channel);
+    return code < 0 ? code : p2p__tls_take_keys(self, &env->tls->ciphers, channel);
 }
 
 /* ---- steps ---- */
 
-/* What OpenSSL wrote, an alert included. */
-static int send_output(const struct tls_handshake *self, const struct layer_env *env,
-                       struct outq *out)
-{
-    BIO *bio = SSL_get_wbio(self->ssl);
-    char *bytes = NULL;
-    long len = BIO_get_mem_data(bio, &bytes);
-    int code = len > 0 ? p2p__outq_append(out, env->pool, bytes, (size_t)len) : 0;
-    (void)BIO_reset(bio);
-    return code;
-}
-
-/* OpenSSL reads from `in` where it lies, one record at a time and none ahead: what follows the
- * handshake stays. STEP_DONE, STEP_WANT_INPUT, or P2P_EHANDSHAKE to be explained. */
-static int shake_hands(const struct tls_handshake *self, struct buf *in)
-{
-    int len = (int)buf_len(in);
-    BIO *bio = BIO_new_mem_buf(len > 0 ? (const void *)buf_data(in) : "", len);
-    if (!bio)
-        return P2P_ENOMEM;
-    BIO_set_mem_eof_return(bio, -1); /* the end of what is here is not the end of the stream */
-    SSL_set0_rbio(self->ssl, bio);
-    int done = SSL_do_handshake(self->ssl);
-    /* SSL_get_error would look at errors that the application left in the thread's queue, and
-     * SSL_want is "reading" after an alert, too. */
-    bool starved = BIO_should_read(bio);
-    buf_consume(in, (size_t)len - BIO_ctrl_pending(bio));
-    SSL_set0_rbio(self->ssl, NULL);
-    if (done == 1)
-        return STEP_DONE;
-    return starved ? STEP_WANT_INPUT : P2P_EHANDSHAKE;
-}
-
 static int step(struct tls_handshake *self, const struct layer_env *env, struct buf *in,
                 struct outq *out, struct tls_state *channel)
 {
-    int code = shake_hands(self, in);
-    int sent = send_output(self, env, out);
+    int code = p2p__tls_shake_hands(self, env, in, out);
     if (code == P2P_EHANDSHAKE)
         return explain(self, self->result);
-    if (code < 0 || sent < 0)
-        return code < 0 ? code : sent;
     return code == STEP_DONE ? finish(self, env, channel, self->result) : code;
 }
 
@@ -160,18 +109,6 @@ static int tls_step(void *state, void *handshake, const struct layer_env *env, s
     return code;
 }
 
-static void tls_handshake_fini(void *handshake)
-{
-    struct tls_handshake *self = handshake;
-    SSL_free(self->ssl);
-    p2p__wipe(self, sizeof *self);
-}
-
-static void tls_fini(void *state)
-{
-    p2p__wipe(state, sizeof(struct tls_state));
-}
-
 const struct layer_ops p2p__layer_tls = {
     .id = "/tls/1.0.0",
     .state_size = sizeof(struct tls_state),
@@ -182,9 +119,9 @@ const struct layer_ops p2p__layer_tls = {
     .overhead = TLS_RECORD_OVERHEAD + TLS_RECORD_OVERHEAD + TLS_KEY_UPDATE_LEN,
     .start = tls_start,
     .step = tls_step,
-    .handshake_fini = tls_handshake_fini,
+    .handshake_fini = p2p__tls_handshake_fini,
     .open = p2p__tls_open,
     .seal = p2p__tls_seal,
     .close = p2p__tls_close,
-    .fini = tls_fini,
+    .fini = p2p__tls_fini,
 };

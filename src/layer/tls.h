@@ -10,6 +10,7 @@
 
 struct ssl_st;
 struct ssl_ctx_st;
+struct tls_state;
 
 /* A loop's. The certificate is made by the first handshake, and again for another key, or when the
  * clock has left its validity. */
@@ -40,6 +41,23 @@ struct tls_handshake {
 /* tls_context.c: the SSL of a new handshake. 0, P2P_ENOMEM, or what the key failed to sign with. */
 int p2p__tls_ssl_new(struct tls_handshake *self, struct p2p__tls *tls);
 
+/* tls_handshake.c: what every TLS layer does alike. */
+/* TLS 1.3 only, without resumption; no certificate yet. NULL: no memory. */
+struct ssl_ctx_st *p2p__tls_ctx_new(void);
+/* self->ssl, in the role that self->config says; its app data is self. 0 or P2P_ENOMEM. */
+int p2p__tls_ssl_init(struct tls_handshake *self, struct ssl_ctx_st *ctx);
+/* Notes why, and returns code. */
+int p2p__tls_fail(struct tls_handshake *self, int code, const char *sentence);
+/* A step of the layer's: STEP_DONE, STEP_WANT_INPUT, P2P_EHANDSHAKE (to be explained by what self
+ * has noted) or P2P_ENOMEM. */
+int p2p__tls_shake_hands(const struct tls_handshake *self, const struct layer_env *env,
+                         struct buf *in, struct outq *out);
+/* Once it is done. */
+int p2p__tls_take_keys(const struct tls_handshake *self, struct tls_ciphers *ciphers,
+                       struct tls_state *channel);
+/* A struct that begins with a tls_handshake. */
+void p2p__tls_handshake_fini(void *handshake);
+
 enum {
     /* AES-GCM's keys are good for 2^24.5 full records (RFC 8446, section 5.5). */
     TLS_KEY_RECORDS_MAX = 1 << 24,
@@ -65,10 +83,11 @@ struct tls_state {
     int failed;      /* the error that open ended with: it stays */
 };
 
-/* tls_channel.c: three entries of the table. */
+/* tls_channel.c: entries of the table. */
 int p2p__tls_open(void *state, const struct layer_env *env, struct buf *in, struct span *plain);
 int64_t p2p__tls_seal(void *state, const struct layer_env *env, const struct p2p__const_iov *in,
                       size_t in_count, uint8_t *out);
 int p2p__tls_close(void *state, const struct layer_env *env, struct outq *out);
+void p2p__tls_fini(void *state);
 
 #endif

@@ -235,3 +235,8 @@ int p2p__tls_close(void *state, const struct layer_env *env, struct outq *out)
     int64_t len = p2p__tls_record_seal(&self->send, &env->tls->ciphers, TLS_ALERT, &iov, 1, record);
     return len < 0 ? (int)len : p2p__outq_append(out, env->pool, record, (size_t)len);
 }
+
+void p2p__tls_fini(void *state)
+{
+    p2p__wipe(state, sizeof(struct tls_state));
+}

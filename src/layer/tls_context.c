@@ -18,22 +18,6 @@ enum {
     CERT_MESSAGE_MAX = 16384,
 };
 
-/* What the peer's certificate and its handshake may be signed with (the latter without PKCS#1). */
-static const char SIGNATURES[] = "ECDSA+SHA256:ed25519:ECDSA+SHA384:ECDSA+SHA512:"
-                                 "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
-                                 "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
-                                 "RSA+SHA256:RSA+SHA384:RSA+SHA512";
-/* By speed; a server takes the first of its own. */
-static const char SUITES[] =
-    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-static const char GROUPS[] = "X25519:P-256:P-384";
-
-static int fail(struct tls_handshake *self, int code, const char *sentence)
-{
-    self->failure = (struct tls_failure){code, sentence};
-    return code;
-}
-
 /* ---- the peer's certificate ---- */
 
 static int note_peer(struct tls_handshake *self, const struct tls_peer *peer)
@@ -72,7 +56,7 @@ static int on_certificate(X509_STORE_CTX *store, void *unused)
     note_peer(self, &peer);
     if (code == 0)
         return 1;
-    fail(self, code, peer.error);
+    p2p__tls_fail(self, code, peer.error);
     X509_STORE_CTX_set_error(store, x509_error(code, &peer));
     return 0;
 }
@@ -103,7 +87,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
             return SSL_TLSEXT_ERR_OK;
         }
     }
-    fail(self, P2P_ENOMUXER, "the remote supports none of our stream muxers");
+    p2p__tls_fail(self, P2P_ENOMUXER, "the remote supports none of our stream muxers");
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
@@ -116,8 +100,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused)
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &bytes,
                                   &len) == 1)
         return SSL_CLIENT_HELLO_SUCCESS;
-    fail(SSL_get_app_data(ssl), P2P_EHANDSHAKE,
-         "the remote speaks TLS, but does not ask for libp2p in it");
+    p2p__tls_fail(SSL_get_app_data(ssl), P2P_EHANDSHAKE,
+                  "the remote speaks TLS, but does not ask for libp2p in it");
     *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
     return SSL_CLIENT_HELLO_ERROR;
 }
@@ -137,40 +121,6 @@ static bool offer_muxers(const struct layer_config *config, SSL *ssl)
     return SSL_set_alpn_protos(ssl, list, (unsigned)len) == 0;
 }
 
-/* ---- what is told ---- */
-
-static int digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
-/* The secrets, in the form of key log files: LABEL, the client's random, the secret in hex. OpenSSL
- * 3.0 has no other way to them. */
-static void on_secret(const SSL *ssl, const char *line)
-{
-    static const char *const labels[] = {"CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "};
-    struct tls_handshake *self = SSL_get_app_data(ssl);
-    const char *hex = strrchr(line, ' ') + 1;
-    for (int i = 0; i < 2; i++) {
-        if (strncmp(line, labels[i], strlen(labels[i])) != 0)
-            continue;
-        size_t len = strlen(hex) / 2;
-        assert(len <= TLS_SECRET_MAX);
-        for (size_t k = 0; k < len; k++)
-            self->secret[i][k] = (uint8_t)(digit(hex[2 * k]) << 4 | digit(hex[2 * k + 1]));
-        self->secret_len[i] = len;
-    }
-}
-
-static void on_info(const SSL *ssl, int where, int value)
-{
-    struct tls_handshake *self = SSL_get_app_data(ssl);
-    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT)
-        self->alert_received = (uint8_t)value;
-    else if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT)
-        self->alert_sent = (uint8_t)value;
-}
-
 /* ---- contexts ---- */
 
 static bool set_identity(SSL_CTX *ctx, const struct tls_cert *cert)
@@ -179,34 +129,20 @@ static bool set_identity(SSL_CTX *ctx, const struct tls_cert *cert)
            SSL_CTX_use_PrivateKey_ASN1(EVP_PKEY_EC, ctx, cert->key, (long)cert->key_len) == 1;
 }
 
-static bool set_parameters(SSL_CTX *ctx)
-{
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_ciphersuites(ctx, SUITES) == 1 &&
-           SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 &&
-           SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == 1 && SSL_CTX_set_num_tickets(ctx, 0) == 1;
-}
-
 static SSL_CTX *context_new(const struct tls_cert *cert)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
-    if (!ctx || !set_parameters(ctx) || !set_identity(ctx, cert)) {
+    SSL_CTX *ctx = p2p__tls_ctx_new();
+    if (!ctx || !set_identity(ctx, cert)) {
         SSL_CTX_free(ctx);
         return NULL;
     }
-    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     /* Nothing between libp2p hosts takes this for a web server's TLS 1.2. */
     SSL_CTX_clear_options(ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* many half-open ones wait for bytes */
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ctx, CERT_MESSAGE_MAX);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, on_certificate, NULL);
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-    SSL_CTX_set_keylog_callback(ctx, on_secret);
-    SSL_CTX_set_info_callback(ctx, on_info);
     return ctx;
 }
 
@@ -237,19 +173,9 @@ int p2p__tls_ssl_new(struct tls_handshake *self, struct p2p__tls *tls)
     int code = renew(tls, self->config);
     if (code < 0)
         return code;
-    BIO *out = BIO_new(BIO_s_mem());
-    self->ssl = out ? SSL_new(tls->ctx) : NULL;
-    if (!self->ssl) {
-        BIO_free(out);
-        return P2P_ENOMEM;
-    }
-    SSL_set0_wbio(self->ssl, out);
-    SSL_set_app_data(self->ssl, self);
-    if (!self->config->initiator) {
-        SSL_set_accept_state(self->ssl);
-        return 0;
-    }
-    SSL_set_connect_state(self->ssl);
+    code = p2p__tls_ssl_init(self, tls->ctx);
+    if (code < 0 || !self->config->initiator)
+        return code;
     return offer_muxers(self->config, self->ssl) ? 0 : P2P_ENOMEM;
 }
 

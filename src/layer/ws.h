@@ -72,7 +72,6 @@ enum ws_close {
     WS_CLOSE_NONE = 0, /* not on the wire: the frame says nothing */
     WS_CLOSE_NORMAL = 1000,
     WS_CLOSE_PROTOCOL = 1002,
-    WS_CLOSE_UNSUPPORTED = 1003,
     WS_CLOSE_TOO_BIG = 1009,
 };
 

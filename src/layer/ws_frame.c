@@ -82,8 +82,8 @@ static int opcode_check(struct ws_state *self, enum ws_opcode opcode, bool fin, 
         return self->in_message ? 0 : broken(self, WS_CLOSE_PROTOCOL);
     case WS_BINARY:
         return self->in_message ? broken(self, WS_CLOSE_PROTOCOL) : 0;
-    case WS_TEXT:
-        return broken(self, WS_CLOSE_UNSUPPORTED);
+    case WS_TEXT: /* libp2p specs, websockets: binary messages only */
+        break;
     case WS_CLOSE:
     case WS_PING:
     case WS_PONG:

@@ -385,8 +385,8 @@ static void test_W02_reserved_bits_and_opcodes(void **state)
 static void test_W02_text(void **state)
 {
     struct fixture *f = *state;
-    BROKEN(server, "\x81\x85", P2P_EPROTO, WS_CLOSE_UNSUPPORTED);
-    BROKEN(client, "\x01\x05", P2P_EPROTO, WS_CLOSE_UNSUPPORTED);
+    BROKEN(server, "\x81\x85", P2P_EPROTO, WS_CLOSE_PROTOCOL);
+    BROKEN(client, "\x01\x05", P2P_EPROTO, WS_CLOSE_PROTOCOL);
 }
 
 static void test_W02_lengths(void **state)
