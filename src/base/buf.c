@@ -86,6 +86,10 @@ int p2p__buf_join(struct buf *self, struct pool *pool, uint8_t *base, size_t len
     size_t held = buf_len(self);
     if (len > buf_room(self))
         return P2P_ELIMIT;
+    if (held && buf_borrowed(self) && self->block + self->tail == base) {
+        self->tail += (uint32_t)len;
+        return 0;
+    }
     if (held > gap)
         return p2p__buf_append(self, pool, base, len);
     if (held)

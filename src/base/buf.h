@@ -72,8 +72,9 @@ uint8_t *p2p__buf_reserve(struct buf *self, struct pool *pool, size_t len);
 void p2p__buf_commit(struct buf *self, size_t len);
 
 /* Adds bytes that follow what self holds, without a copy where that is possible: an empty buf
- * borrows them; up to `gap` leftover bytes are moved right before `base` (whose gap bytes before it
- * must be dead memory of the same block). Otherwise appends. Returns as p2p__buf_append. */
+ * borrows them; they may lie right behind what it has borrowed; up to `gap` leftover bytes are
+ * moved right before `base` (whose gap bytes before it must be dead memory of the same block).
+ * Otherwise appends. Returns as p2p__buf_append. */
 int p2p__buf_join(struct buf *self, struct pool *pool, uint8_t *base, size_t len, size_t gap);
 
 /* Afterwards nothing is borrowed, and an empty buf owns nothing. 0 or P2P_ENOMEM. */

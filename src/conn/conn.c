@@ -44,7 +44,7 @@ struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool init
     work_init(&self->work, conn_run);
     self->timer.fire = timer_fire;
     list_init(&self->all);
-    buf_init(&link->in, IO_FILL_MAX);
+    buf_init(&link->in, IO_FILL_BULK);
     buf_init(&self->plain, 2 * IO_FILL_MAX);
     link->owner = self;
     link->wake = link_wake;

@@ -37,7 +37,8 @@ static bool fillable(const struct p2p_conn *self)
 /* The link holds so much of a record that its rest is read rather than its beginning kept. */
 static bool cut_record(const struct p2p_conn *self)
 {
-    return self->link->need && buf_len(&self->link->in) > IO_HEADROOM;
+    return (self->link->need && buf_len(&self->link->in) > IO_HEADROOM) ||
+           p2p__stack_reads_on(&self->stack, self->link);
 }
 
 /* True if the link brought bytes. What lies in its memory is gone then: nothing may be lent. */
@@ -123,8 +124,9 @@ bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
                 return true;
             if (self->shard->pump_bytes >= end && !cut_record(self))
                 return pause_in(self);
+            self->link->behind = p2p__stack_reads_on(&self->stack, self->link);
             if (p2p__buf_settle(&self->plain, &self->shard->pool) < 0 ||
-                p2p__stack_settle(&self->stack, self->shard) < 0) {
+                (!self->link->behind && p2p__stack_settle(&self->stack, self->shard) < 0)) {
                 fail_in(self, P2P_ENOMEM, NULL);
                 continue;
             }

@@ -483,10 +483,8 @@ static int feed(struct p2p_conn *self)
 
 static void opened(struct p2p_conn *self)
 {
-    uint32_t record_max = self->stack.layers[0].ops->record_max;
     p2p__upgrade_free(self);
-    /* Small records: many of them in one read. */
-    self->link->in.max = 2 * record_max > IO_FILL_MAX ? 2 * record_max : IO_FILL_MAX;
+    self->link->in.max = p2p__stack_fill_max(&self->stack);
 }
 
 void p2p__conn_upgrade(struct p2p_conn *self)

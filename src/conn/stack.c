@@ -1,6 +1,7 @@
 #include "conn/stack.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include <p2p/error.h>
 
@@ -28,8 +29,30 @@ int p2p__stack_push(struct stack *self, struct shard *shard, const struct layer_
     return 0;
 }
 
+/* Two of the longest records as they come, with all heads, or of small records as many as fit. */
+uint32_t p2p__stack_fill_max(const struct stack *self)
+{
+    size_t bulk = self->layers[self->count - 1].ops->record_max;
+    for (uint32_t i = 0; i + 1 < self->count; i++)
+        bulk += self->layers[i].ops->overhead;
+    uint32_t least = 2 * self->layers[0].ops->record_max;
+    if (least < IO_FILL_BULK)
+        least = IO_FILL_BULK;
+    return 2 * bulk > least && 2 * bulk <= IO_FILL_MAX ? (uint32_t)(2 * bulk) : least;
+}
+
+/* How many bytes of the link complete the record that a layer lacks, by what the layer below lacks
+ * itself (of its own record; of a frame that streams through, what is to come before its end). */
+static size_t lacking(size_t record, const struct buf *below_in, size_t below)
+{
+    if (buf_len(below_in) || !record || !below)
+        return buf_len(below_in) ? below : 0;
+    return record < below ? record : below;
+}
+
+/* *lacks: with STEP_WANT_INPUT, of the link's bytes; 0: unknown. */
 static int open_at(struct stack *self, struct shard *shard, struct link *link, size_t i,
-                   struct buf *to)
+                   struct buf *to, size_t *lacks)
 {
     struct stack_layer *layer = &self->layers[i];
     struct buf *in = i ? &layer->in : &link->in;
@@ -37,8 +60,6 @@ static int open_at(struct stack *self, struct shard *shard, struct link *link, s
         struct span plain = {0};
         size_t held = buf_len(in);
         int rc = layer->ops->open(layer->state, &shard->env, in, &plain);
-        if (i == 0)
-            link->need = rc == STEP_WANT_INPUT ? (uint32_t)plain.len : 0;
         if (rc == STEP_DONE) {
             shard->pump_bytes += STACK_RECORD_COST + (i == 0 ? held - buf_len(in) : 0);
             if (plain.len == 0)
@@ -46,12 +67,15 @@ static int open_at(struct stack *self, struct shard *shard, struct link *link, s
             rc = p2p__buf_join(to, &shard->pool, plain.base, plain.len, plain.gap);
             return rc < 0 ? rc : STEP_DONE;
         }
+        *lacks = plain.len;
         if (rc < 0 || i == 0)
             return rc;
         /* What comes from below may move what `to` has borrowed from `in`. */
-        rc = p2p__buf_settle(to, &shard->pool);
+        rc = buf_len(in) || in->cap ? p2p__buf_settle(to, &shard->pool) : 0;
         if (rc == 0)
-            rc = open_at(self, shard, link, i - 1, in);
+            rc = open_at(self, shard, link, i - 1, in, lacks);
+        if (rc == STEP_WANT_INPUT)
+            *lacks = lacking(plain.len, i > 1 ? &self->layers[i - 1].in : &link->in, *lacks);
         if (rc != STEP_DONE)
             return rc;
     }
@@ -59,7 +83,23 @@ static int open_at(struct stack *self, struct shard *shard, struct link *link, s
 
 int p2p__stack_open(struct stack *self, struct shard *shard, struct link *link, struct buf *to)
 {
-    return open_at(self, shard, link, self->count - 1, to);
+    size_t lacks = 0;
+    int rc = open_at(self, shard, link, self->count - 1, to, &lacks);
+    link->need = rc == STEP_WANT_INPUT && lacks <= IO_FILL_MAX ? (uint32_t)lacks : 0;
+    return rc;
+}
+
+bool p2p__stack_reads_on(const struct stack *self, const struct link *link)
+{
+    const struct buf *top = &self->layers[self->count - 1].in;
+    if (self->count < 2 || !link->need || !link->ops->fills_behind)
+        return false;
+    for (uint32_t i = 0; i + 1 < self->count; i++)
+        if (buf_len(i ? &self->layers[i].in : &link->in))
+            return false;
+    return buf_len(top) > IO_HEADROOM && buf_borrowed(top) && buf_borrowed(&link->in) &&
+           top->block + top->tail == link->in.block + link->in.tail &&
+           link->ops->fills_behind(link);
 }
 
 /* Takes up to max bytes off the front of a gather list. */
@@ -83,23 +123,67 @@ static void take(const struct iov **iov, size_t *off, size_t *left, size_t max,
     *out_count = count;
 }
 
-/* All of iov as records of one layer, at out. Their length, or an error. */
-static int64_t seal_layer(struct stack_layer *layer, struct shard *shard, const struct iov *iov,
-                          size_t iov_count, uint8_t *out)
+/* What goes down: in memory of others, or (ours) in a scratch, each piece with room before it for
+ * the heads of the layers below that wrap. */
+struct sealed {
+    struct iov iov[STACK_IOV_MAX];
+    size_t count;
+    bool ours;
+};
+
+static size_t heads_below(const struct stack *self, size_t i)
 {
+    size_t bytes = 0;
+    for (; i-- > 0 && self->layers[i].ops->wrap;)
+        bytes += self->layers[i].ops->overhead;
+    return bytes;
+}
+
+/* All of `bytes` as records of one layer at out, `gap` before each. 0 or an error. */
+static int seal_layer(struct stack_layer *layer, struct shard *shard, struct sealed *bytes,
+                      size_t gap, uint8_t *out)
+{
+    struct iov in[STACK_IOV_MAX];
+    const struct iov *iov = in;
     struct p2p__const_iov piece[STACK_IOV_MAX];
-    size_t off = 0, sealed = 0;
-    assert(iov_count <= STACK_IOV_MAX);
-    while (iov_count) {
+    size_t off = 0, left = bytes->count;
+    const uint8_t *end = out + SHARD_SEAL_LEN;
+    memcpy(in, bytes->iov, left * sizeof(*in));
+    bytes->count = 0;
+    bytes->ours = true;
+    while (left) {
         size_t count = 0;
-        take(&iov, &off, &iov_count, layer->ops->plain_max, piece, &count);
-        int64_t n = layer->ops->seal(layer->state, &shard->env, piece, count, out + sealed);
+        take(&iov, &off, &left, layer->ops->plain_max, piece, &count);
+        out += gap;
+        int64_t n = layer->ops->seal(layer->state, &shard->env, piece, count, out);
         if (n < 0)
-            return n;
-        sealed += (size_t)n;
-        assert(sealed <= SHARD_SEAL_LEN);
+            return (int)n;
+        struct iov *last = bytes->count ? &bytes->iov[bytes->count - 1] : NULL;
+        if (last && gap == 0)
+            last->len += (size_t)n;
+        else
+            bytes->iov[bytes->count++] = (struct iov){out, (size_t)n};
+        out += n;
+        assert(out <= end && bytes->count < STACK_IOV_MAX);
     }
-    return (int64_t)sealed;
+    return 0;
+}
+
+static bool wraps(const struct stack_layer *layer, const struct sealed *bytes)
+{
+    bool fits = bytes->ours && layer->ops->wrap;
+    for (size_t i = 0; fits && i < bytes->count; i++)
+        fits = bytes->iov[i].len <= layer->ops->plain_max;
+    return fits;
+}
+
+static void wrap_layer(struct stack_layer *layer, struct sealed *bytes)
+{
+    for (size_t i = 0; i < bytes->count; i++) {
+        uint8_t *plain = (uint8_t *)(uintptr_t)bytes->iov[i].base;
+        size_t head = layer->ops->wrap(layer->state, plain, bytes->iov[i].len);
+        bytes->iov[i] = (struct iov){plain - head, bytes->iov[i].len + head};
+    }
 }
 
 /* Through the layers below `top`, and to the link. */
@@ -107,20 +191,25 @@ static int seal_below(struct stack *self, struct shard *shard, struct link *link
                       const struct iov *iov, size_t iov_count)
 {
     uint8_t *scratch = shard->seal;
-    struct iov sealed;
+    struct sealed bytes;
+    bytes.count = iov_count;
+    bytes.ours = false;
+    assert(iov_count <= STACK_IOV_MAX);
+    memcpy(bytes.iov, iov, iov_count * sizeof(*iov));
     for (size_t i = top; i-- > 0;) {
         struct stack_layer *layer = &self->layers[i];
         if (layer->ops->transparent)
             continue;
-        int64_t n = seal_layer(layer, shard, iov, iov_count, scratch);
-        if (n < 0)
-            return (int)n;
-        sealed = (struct iov){scratch, (size_t)n};
-        iov = &sealed;
-        iov_count = 1;
+        if (wraps(layer, &bytes)) {
+            wrap_layer(layer, &bytes);
+            continue;
+        }
+        int rc = seal_layer(layer, shard, &bytes, heads_below(self, i), scratch);
+        if (rc < 0)
+            return rc;
         scratch = scratch == shard->seal ? shard->seal_below : shard->seal;
     }
-    return link_send(link, iov, iov_count);
+    return link_send(link, bytes.iov, bytes.count);
 }
 
 int p2p__stack_seal(struct stack *self, struct shard *shard, struct link *link,

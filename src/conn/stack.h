@@ -34,10 +34,17 @@ static inline const struct layer_ops *stack_top(const struct stack *self)
     return self->count ? self->layers[self->count - 1].ops : NULL;
 }
 
+/* How much of an open connection's link is worth reading at once. */
+uint32_t p2p__stack_fill_max(const struct stack *self);
+
 /* The next record of the top layer, joined to `to`: STEP_DONE, STEP_WANT_INPUT, or an error
  * (P2P_EEOF: a layer's own goodbye). Adds what it cost to shard->pump_bytes. With several layers
  * nothing may be lent from `to` when it is called. */
 int p2p__stack_open(struct stack *self, struct shard *shard, struct link *link, struct buf *to);
+
+/* After STEP_WANT_INPUT: the top layer holds the beginning of a record in the link's memory, and
+ * its rest can be read right behind it (link->behind). Then it need not be settled before. */
+bool p2p__stack_reads_on(const struct stack *self, const struct link *link);
 
 /* Seals iov (at most SHARD_SEAL_LEN less all layers' overheads) and hands it to the link. */
 int p2p__stack_seal(struct stack *self, struct shard *shard, struct link *link,

@@ -25,8 +25,10 @@ enum {
     IO_RECORD_MAX = 65537, /* the longest record of a layer above, which is Noise's */
     /* Two of those exactly, so that reading bulk cuts none. Larger reads lose the cache: 256 KiB
      * ran at 0.84-0.93 of the limit. */
-    IO_FILL_MAX = 2 * IO_RECORD_MAX,
+    IO_FILL_BULK = 2 * IO_RECORD_MAX,
     IO_HEADROOM = 64, /* dead bytes before what fill borrows, for leftovers to move into */
+    /* What layers between put before two such records is read with them. */
+    IO_FILL_MAX = IO_FILL_BULK + IO_HEADROOM,
     IO_LISTEN_BACKLOG = 512,
 };
 
@@ -55,6 +57,9 @@ struct link_ops {
      * is appended. Bytes read; 0: nothing now (readable cleared). The end sets link->eof, a failure
      * link->err; both return 0 as well, and leave `in` as it is. */
     size_t (*fill)(struct link *);
+    /* Whether link->need bytes can be read right behind what the last fill lent, without touching
+     * that. NULL: never. */
+    bool (*fills_behind)(const struct link *);
     /* Hands iov to the kernel; returns the bytes taken, which may be 0 (writable is then false
      * until a wake). A failure sets link->err and returns 0. Never call it while link->out holds
      * bytes. */
@@ -81,6 +86,9 @@ struct link {
     /* How many bytes complete the record whose beginning `in` holds, set by the owner; 0: unknown.
      * With it a fill may stop right there, so that the next one begins with a whole record. */
     uint32_t need;
+    /* Of the next fill: what was lent is still in use, though `in` holds nothing of it; at most
+     * `need` bytes are read, right behind. Set by the owner after fills_behind, cleared by fill. */
+    bool behind;
     bool connected; /* false while dialing */
     bool readable;  /* fill may bring bytes, eof or err */
     bool writable;  /* the kernel takes bytes */

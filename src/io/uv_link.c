@@ -182,13 +182,22 @@ static size_t fill_need(struct uv_link *self)
     return n;
 }
 
+static bool link_fills_behind(const struct link *link)
+{
+    return link->need <= IO_FILL_MAX && scratch_has((const struct uv_link *)link, link->need);
+}
+
 static size_t link_fill(struct link *link)
 {
     struct uv_link *self = (struct uv_link *)link;
+    bool behind = link->behind;
+    link->behind = false;
     if (self->read_done || !link->connected) {
         link->readable = false;
         return 0;
     }
+    if (behind)
+        return fill_need(self);
     size_t want = buf_room(&link->in);
     if (want == 0)
         return 0;
@@ -297,6 +306,7 @@ static void link_close(struct link *link, bool abort)
 
 static const struct link_ops ops = {
     .fill = link_fill,
+    .fills_behind = link_fills_behind,
     .write = link_write,
     .flush = link_flush,
     .shutdown = link_shutdown,

@@ -204,6 +204,45 @@ static void test_cut_record(void **state)
     cut_record(true);
 }
 
+/* The owner's owner still uses what was lent, and what follows comes right behind it. */
+static void test_reading_behind_what_is_lent(void **state)
+{
+    (void)state;
+    struct world w;
+    struct pair p;
+    world_open(&w);
+    pair_open(&w, &p, localhost(0));
+    struct buf *in = &p.b->in;
+    fill_with(&w, p.a, p.b, 'a', 1000);
+    const uint8_t *lent = buf_data(in);
+    buf_consume(in, 1000);
+    uint8_t bytes[600];
+    memset(bytes, 'b', sizeof(bytes));
+    struct iov iov = {bytes, sizeof(bytes)};
+    assert_int_equal(link_send(p.a, &iov, 1), 0);
+    RUN_UNTIL(&w, p.b->readable);
+    p.b->need = 500;
+    assert_true(p.b->ops->fills_behind(p.b));
+    p.b->behind = true;
+    assert_int_equal(p.b->ops->fill(p.b), 500);
+    assert_false(p.b->behind);
+    assert_ptr_equal(buf_data(in), lent + 1000);
+    assert_int_equal(buf_len(in), 500);
+    for (size_t i = 0; i < 1500; i++)
+        assert_int_equal(lent[i], i < 1000 ? 'a' : 'b');
+    buf_consume(in, 500);
+    p.b->need = IO_FILL_MAX + 1;
+    assert_false(p.b->ops->fills_behind(p.b)); /* more than a fill may bring */
+    p.b->need = 100;
+    assert_int_equal(p2p__buf_settle(in, &w.pool), 0);
+    assert_false(p.b->ops->fills_behind(p.b)); /* nothing is lent any more */
+    assert_int_equal(p.b->ops->fill(p.b), 100);
+    assert_ptr_equal(buf_data(in), lent);
+    buf_consume(in, 100);
+    pair_close(&w, &p);
+    world_close(&w);
+}
+
 /* A fill as long as they get, cutting the longest record after its first byte: its rest still fits
  * behind. */
 static void test_cut_record_of_full_length(void **state)
@@ -557,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_fill_twice_without_settling),
         cmocka_unit_test(test_cut_record),
         cmocka_unit_test(test_cut_record_of_full_length),
+        cmocka_unit_test(test_reading_behind_what_is_lent),
         cmocka_unit_test(test_bulk_in_pieces),
         cmocka_unit_test(test_write_many_iovs),
         cmocka_unit_test(test_backpressure),

@@ -131,13 +131,17 @@ struct layer_ops {
     void (*handshake_fini)(void *handshake); /* wipes; safe at any stage */
 
     /* Opens the next record of `in` in place and consumes it: STEP_DONE with *plain (len may be 0),
-     * STEP_WANT_INPUT (plain->len, 0 before, may say how many bytes the record lacks), or an error
-     * that ends the connection. */
+     * STEP_WANT_INPUT (plain->len, 0 before, may say how many bytes the record lacks, or how many
+     * will be handed on as they come), or an error that ends the connection. */
     int (*open)(void *state, const struct layer_env *, struct buf *in, struct span *plain);
     /* Seals at most plain_max bytes, gathered from in, as one record at out (room for their sum +
      * overhead). Returns the record's length, or an error. */
     int64_t (*seal)(void *state, const struct layer_env *, const struct p2p__const_iov *in,
                     size_t in_count, uint8_t *out);
+    /* Seals where the bytes lie, which no copy is cheaper than: changes plain (at most plain_max
+     * bytes of our own memory), writes what goes before it right there (room for overhead), and
+     * returns the length of that. Nothing goes behind. NULL: only seal. */
+    size_t (*wrap)(void *state, uint8_t *plain, size_t len);
     /* The layer's own farewell (an alert), after the last seal and before the link's end. Appended
      * to out; 0 or an error. NULL: it has none. */
     int (*close)(void *state, const struct layer_env *, struct outq *out);

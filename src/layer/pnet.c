@@ -66,8 +66,10 @@ static int pnet_open(void *state, const struct layer_env *env, struct buf *in, s
     int code = self->keyed ? STEP_DONE : nonce_take(self, in);
     if (code != STEP_DONE)
         return code;
-    if (buf_len(in) == 0)
+    if (buf_len(in) == 0) {
+        plain->len = SIZE_MAX; /* whatever comes is handed on */
         return STEP_WANT_INPUT;
+    }
     *plain = (struct span){.base = buf_data_mut(in), .len = buf_len(in), .gap = in->head};
     p2p__xsalsa20_xor(&self->recv, plain->base, plain->len, plain->base);
     buf_consume(in, plain->len);
@@ -88,6 +90,14 @@ static int64_t pnet_seal(void *state, const struct layer_env *env, const struct 
     return (int64_t)len;
 }
 
+static size_t pnet_wrap(void *state, uint8_t *plain, size_t len)
+{
+    struct pnet_state *self = state;
+    assert(len <= PNET_PIECE_MAX);
+    p2p__xsalsa20_xor(&self->send, plain, len, plain);
+    return 0;
+}
+
 static void pnet_fini(void *state)
 {
     p2p__wipe(state, sizeof(struct pnet_state));
@@ -105,5 +115,6 @@ const struct layer_ops p2p__layer_pnet = {
     .handshake_fini = pnet_handshake_fini,
     .open = pnet_open,
     .seal = pnet_seal,
+    .wrap = pnet_wrap,
     .fini = pnet_fini,
 };

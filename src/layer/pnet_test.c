@@ -141,6 +141,25 @@ static void test_sealed_is_xsalsa20(void **state)
     }
 }
 
+static void test_wrap_is_seal_in_place(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t piece = 0; piece <= 130; piece++) {
+        uint8_t wire[130], plain[130];
+        struct pnet_state twin;
+        end_reset(f, &f->dialer);
+        memcpy(&twin, f->dialer.state, sizeof twin);
+        memcpy(plain, text, sizeof plain);
+        for (size_t at = 0; at < sizeof plain; at += piece ? piece : sizeof plain) {
+            size_t len = sizeof plain - at < piece ? sizeof plain - at : piece;
+            const struct p2p__const_iov iov = {text + at, len};
+            assert_int_equal(ops->seal(&twin, &f->env, &iov, 1, wire + at), len);
+            assert_int_equal(ops->wrap(f->dialer.state, plain + at, len), 0);
+            assert_memory_equal(plain + at, wire + at, len);
+        }
+    }
+}
+
 /* As go-libp2p did, with its nonce. */
 static void test_seals_the_go_vector(void **state)
 {
@@ -286,6 +305,7 @@ int main(void)
         PNET_TEST(test_go_vector_split_everywhere),
         PNET_TEST(test_sealed_is_xsalsa20),
         PNET_TEST(test_seals_the_go_vector),
+        PNET_TEST(test_wrap_is_seal_in_place),
         PNET_TEST(test_large_pieces),
         PNET_TEST(test_gap),
         PNET_TEST(test_F08_short_nonce_then_silence),

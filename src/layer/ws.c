@@ -160,6 +160,7 @@ const struct layer_ops p2p__layer_ws = {
     .handshake_fini = ws_handshake_fini,
     .open = p2p__ws_open,
     .seal = p2p__ws_seal,
+    .wrap = p2p__ws_wrap,
     .close = p2p__ws_close,
     .pending = p2p__ws_pending,
     .fini = ws_fini,

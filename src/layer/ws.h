@@ -100,6 +100,7 @@ void p2p__ws_mask(const uint8_t *in, size_t len, uint8_t mask[4], uint8_t *out);
 int p2p__ws_open(void *state, const struct layer_env *env, struct buf *in, struct span *plain);
 int64_t p2p__ws_seal(void *state, const struct layer_env *env, const struct p2p__const_iov *in,
                      size_t in_count, uint8_t *out);
+size_t p2p__ws_wrap(void *state, uint8_t *plain, size_t len);
 int p2p__ws_close(void *state, const struct layer_env *env, struct outq *out);
 size_t p2p__ws_pending(void *state, uint8_t *out, size_t cap);
 

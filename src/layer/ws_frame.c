@@ -257,11 +257,14 @@ static int open_frame(struct ws_state *self, struct buf *in, struct span *plain)
     if (self->ended)
         return P2P_EEOF;
     size_t len = self->left < buf_len(in) ? (size_t)self->left : buf_len(in);
-    if (len == 0 && self->left > 0)
+    if (len == 0 && self->left > 0) {
+        plain->len = (size_t)self->left; /* so much comes without a header between */
         return STEP_WANT_INPUT;
+    }
     /* What was consumed before it in this call was no payload, and is dead. */
     *plain = (struct span){.base = buf_data_mut(in), .len = len, .gap = in->head - head};
-    p2p__ws_mask(plain->base, len, self->mask, plain->base);
+    if (!self->client)
+        p2p__ws_mask(plain->base, len, self->mask, plain->base);
     buf_consume(in, len);
     self->left -= len;
     if (len)
@@ -306,4 +309,18 @@ int64_t p2p__ws_seal(void *state, const struct layer_env *env, const struct p2p_
         at += in[i].len;
     }
     return at - out;
+}
+
+size_t p2p__ws_wrap(void *state, uint8_t *plain, size_t len)
+{
+    struct ws_state *self = state;
+    uint8_t mask[4], header[WS_HEADER_MAX];
+    assert(!self->said_close && len <= WS_PLAIN_MAX);
+    if (self->client)
+        mask_fresh(self, mask);
+    size_t header_len = header_encode(WS_BINARY, len, self->client ? mask : NULL, header);
+    if (self->client)
+        p2p__ws_mask(plain, len, mask, plain);
+    memcpy(plain - header_len, header, header_len);
+    return header_len;
 }

@@ -107,6 +107,49 @@ static void test_lengths_at_each_form(void **state)
     free(record);
 }
 
+/* The same bytes as a record that was copied. */
+static void test_wrap_is_seal_in_place(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t lens[] = {0, 1, 125, 126, 127, 1000, 65535, 65536, WS_PLAIN_MAX};
+    uint8_t *record = calloc(1, WS_PLAIN_MAX + WS_HEADER_MAX);
+    uint8_t *memory = calloc(1, WS_PLAIN_MAX + WS_HEADER_MAX), *plain = memory + WS_HEADER_MAX;
+    for (size_t i = 0; i < 2 * sizeof lens / sizeof *lens; i++) {
+        struct end *end = i % 2 ? &f->client : &f->server;
+        size_t len = lens[i / 2];
+        struct ws_state twin = *end->state;
+        for (size_t k = 0; k < len; k++)
+            plain[k] = (uint8_t)(k * 13);
+        const struct p2p__const_iov iov = {plain, len};
+        int64_t sealed = ops->seal(&twin, &f->env, &iov, 1, record);
+        size_t head = ops->wrap(end->state, plain, len);
+        assert_int_equal(head + len, sealed);
+        assert_memory_equal(plain - head, record, head + len);
+        assert_memory_equal(end->state, &twin, sizeof twin);
+    }
+    free(memory);
+    free(record);
+}
+
+/* So much can be read on without a header between. */
+static void test_what_a_cut_frame_lacks(void **state)
+{
+    struct fixture *f = *state;
+    struct span span;
+    feed(f, &f->client,
+         "\x82\x7e\x01\x00"
+         "abc",
+         7);
+    assert_int_equal(open_next(f, &f->client, &span), STEP_DONE);
+    assert_int_equal(span.len, 3);
+    assert_int_equal(open_next(f, &f->client, &span), STEP_WANT_INPUT);
+    assert_int_equal(span.len, 253);
+    feed(f, &f->client, "d", 1);
+    expect_open(f, &f->client, "d", 1);
+    assert_int_equal(open_next(f, &f->client, &span), STEP_WANT_INPUT);
+    assert_int_equal(span.len, 252);
+}
+
 /* A payload may still be in use when what follows it is opened. */
 static void test_gap_is_the_header(void **state)
 {
@@ -466,6 +509,8 @@ int main(void)
         TEST_OPEN(test_masks_are_fresh),
         TEST_OPEN(test_examples_of_RFC_6455),
         TEST_OPEN(test_lengths_at_each_form),
+        TEST_OPEN(test_wrap_is_seal_in_place),
+        TEST_OPEN(test_what_a_cut_frame_lacks),
         TEST_OPEN(test_gap_is_the_header),
         TEST_OPEN(test_every_split),
         TEST_OPEN(test_large_frame_streams),

@@ -88,7 +88,7 @@ static void psk_file(char *out, size_t out_cap, char digit)
     fclose(file);
 }
 
-static void private_echo(void **state, const char *security, char a, char b, int want)
+static void private_echo(void **state, const char *security, bool ws, char a, char b, int want)
 {
     struct world world;
     char psk[2][64], option[64], addr[256];
@@ -96,6 +96,7 @@ static void private_echo(void **state, const char *security, char a, char b, int
     psk_file(psk[1], sizeof(psk[1]), b);
     snprintf(option, sizeof(option), "security=%s", security);
     world_init(&world, kind_of(state), 1, false);
+    world.ws = ws;
     p2p_host *one = world_host(&world, (const char *[]){option, psk[0], NULL});
     p2p_host *two = world_host(&world, (const char *[]){option, psk[1], NULL});
     assert_int_equal(p2p_host_handle(two, ECHO_PROTOCOL, &echo_events, NULL), 0);
@@ -117,15 +118,23 @@ static void private_echo(void **state, const char *security, char a, char b, int
 
 static void test_a_private_network_under_every_channel(void **state)
 {
-    private_echo(state, "noise", '1', '1', 0);
-    private_echo(state, "tls", '1', '1', 0);
-    private_echo(state, "signed", 'a', 'a', 0);
-    private_echo(state, "plaintext", 'a', 'a', 0);
+    private_echo(state, "noise", false, '1', '1', 0);
+    private_echo(state, "tls", false, '1', '1', 0);
+    private_echo(state, "signed", false, 'a', 'a', 0);
+    private_echo(state, "plaintext", false, 'a', 'a', 0);
+}
+
+static void test_a_private_network_inside_of_websocket(void **state)
+{
+    private_echo(state, "noise", true, '1', '1', 0);
+    private_echo(state, "tls", true, '1', '1', 0);
+    private_echo(state, "plaintext", true, 'a', 'a', 0);
+    private_echo(state, "noise", true, '1', '2', 1);
 }
 
 static void test_F08_another_networks_key_meets_nobody(void **state)
 {
-    private_echo(state, "noise", '1', '2', 1);
+    private_echo(state, "noise", false, '1', '2', 1);
 }
 
 static void test_F10_forced_private_without_a_key_is_an_error(void **state)
@@ -214,6 +223,7 @@ int main(void)
         BOTH(test_plaintext_carries_four_mib),
         BOTH(test_S11_clear_channels_are_off_unless_asked_for),
         BOTH(test_a_private_network_under_every_channel),
+        BOTH(test_a_private_network_inside_of_websocket),
         BOTH(test_F08_another_networks_key_meets_nobody),
         cmocka_unit_test(test_F10_forced_private_without_a_key_is_an_error),
         BOTH(test_the_dialers_order_decides),

@@ -5,6 +5,8 @@
 
 #include "tests/echo.h"
 
+#include "host/host.h"
+
 static void echo_over(void **state, const char *security, bool with_ws, size_t bytes)
 {
     struct world world;
@@ -143,6 +145,32 @@ static void test_websocket_in_any_pieces(void **state)
     }
 }
 
+/* Bytes that the dialer of an echo copies: each once, to write it, and what a cut record costs. */
+static uint64_t copied_over(bool ws, size_t bytes)
+{
+    struct world world;
+    char addr[256];
+    world_init(&world, WORLD_SIM, 1, true);
+    world.ws = ws;
+    p2p_host *a = world_host(&world, NULL), *b = world_host(&world, NULL);
+    assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &echo_events, NULL), 0);
+    struct side side = {.to_send = bytes};
+    open_echo(a, world_addr(b, addr, sizeof(addr)), &side);
+    assert_true(world_until(&world, closed, &side, 60000));
+    assert_int_equal(side.got, bytes);
+    uint64_t copied = a->shard.pool.copied_bytes;
+    world_fini(&world);
+    return copied;
+}
+
+static void test_websocket_copies_no_more_than_bare_tcp(void **state)
+{
+    (void)state;
+    uint64_t bare = copied_over(false, 8 << 20), ws = copied_over(true, 8 << 20);
+    assert_true(bare >= 8 << 20);
+    assert_true(ws <= bare + (8 << 20) / 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +180,7 @@ int main(void)
         BOTH(test_one_port_announces_both),
         BOTH(test_a_goodbye_over_websocket_is_orderly),
         cmocka_unit_test(test_websocket_in_any_pieces),
+        cmocka_unit_test(test_websocket_copies_no_more_than_bare_tcp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,7 @@ static void copy_out(struct sim_end *self, uint8_t *to, size_t n)
 
 static size_t readable_len(struct sim_end *self)
 {
-    size_t room = buf_room(&self->link.in);
+    size_t room = self->link.behind ? self->link.need : buf_room(&self->link.in);
     size_t n = self->unread < room ? self->unread : room;
     n = n < IO_FILL_MAX ? n : IO_FILL_MAX;
     if (n && self->path->segments == P2P_SIM_BYTE)
@@ -69,6 +69,11 @@ static int put_in(struct sim_end *self, size_t n)
 {
     struct p2p_sim *sim = self->host->sim;
     struct link *link = &self->link;
+    if (link->behind) {
+        copy_out(self, link->in.block + link->in.tail, n);
+        link->in.tail += (uint32_t)n;
+        return 0;
+    }
     if (buf_len(&link->in) > IO_HEADROOM) {
         uint8_t *to = p2p__buf_reserve(&link->in, link->pool, n);
         if (!to)
@@ -88,9 +93,18 @@ static int put_in(struct sim_end *self, size_t n)
     return p2p__buf_join(&link->in, link->pool, base, n, IO_HEADROOM);
 }
 
-static size_t fill(struct link *link)
+static bool fills_behind(const struct link *link)
 {
-    struct sim_end *self = end_of(link);
+    const struct sim_end *self = P2P__CONTAINER(link, const struct sim_end, link);
+    const struct p2p_sim *sim = self->host->sim;
+    const struct buf *in = &link->in;
+    return sim->borrower == link && buf_borrowed(in) &&
+           (size_t)(sim->scratch + SIM_SCRATCH_LEN - (in->block + in->tail)) >= link->need;
+}
+
+static size_t fill_now(struct sim_end *self)
+{
+    struct link *link = &self->link;
     if (!link->connected)
         return 0;
     if (self->unread == 0)
@@ -110,6 +124,13 @@ static size_t fill(struct link *link)
     link->readable = self->unread > 0 || self->broken || at_fin(self);
     if (self->peer)
         p2p__sim_acknowledge(self->peer, (uint32_t)n);
+    return n;
+}
+
+static size_t fill(struct link *link)
+{
+    size_t n = fill_now(end_of(link));
+    link->behind = false;
     return n;
 }
 
@@ -219,6 +240,7 @@ static void close_link(struct link *link, bool abort)
 
 const struct link_ops p2p__sim_link_ops = {
     .fill = fill,
+    .fills_behind = fills_behind,
     .write = write_iov,
     .flush = flush,
     .shutdown = shutdown_link,

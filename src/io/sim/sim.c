@@ -37,7 +37,7 @@ p2p_sim *p2p_sim_new(const p2p_sim_options *options)
         options = &defaults;
     assert(options->size == sizeof(*options));
     struct p2p_sim *self = p2p__alloc(sizeof(*self));
-    uint8_t *scratch = p2p__alloc(IO_HEADROOM + IO_FILL_MAX);
+    uint8_t *scratch = p2p__alloc(SIM_SCRATCH_LEN);
     if (!self || !scratch) {
         p2p__free(self);
         p2p__free(scratch);

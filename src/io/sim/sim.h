@@ -29,6 +29,7 @@ enum {
     SIM_EPHEMERAL_LAST = 60999,
     SIM_NAME_DELAY_US = 50000,      /* a round trip of the default path */
     SIM_NAME_GIVE_UP_US = 14000000, /* 2, 4 and 8 s, as on real sockets */
+    SIM_SCRATCH_LEN = IO_HEADROOM + IO_FILL_MAX + IO_RECORD_MAX,
 };
 
 struct sim_path {
@@ -73,7 +74,7 @@ struct p2p_sim {
     uint64_t region_a[P2P_SIM_REGIONS_MAX], region_b[P2P_SIM_REGIONS_MAX];
     struct sim_cut *cuts; /* of connections that were not dialed yet */
     size_t cut_count;
-    uint8_t *scratch; /* what fill lends: IO_HEADROOM and IO_FILL_MAX bytes */
+    uint8_t *scratch; /* SIM_SCRATCH_LEN bytes, which fill lends */
     struct link *borrower;
 };
 
