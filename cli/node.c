@@ -179,6 +179,27 @@ static void on_limit(p2p_host *host, const p2p_error *why, void *user)
     text_free(&line);
 }
 
+static void on_warning(p2p_host *host, const p2p_error *why, void *user)
+{
+    struct text line = {0};
+    (void)host;
+    (void)user;
+    text_add(&line, "p2p: ");
+    text_add_safe(&line, why->message);
+    fprintf(stderr, "%s\n", line.data);
+    text_free(&line);
+}
+
+static void on_hangup(struct session *session)
+{
+    p2p_error *err = NULL;
+    if (p2p_host_reload(session->host, &err) == 0)
+        fputs("p2p: read the certificates again\n", stderr);
+    else if (err)
+        on_warning(session->host, err, session);
+    p2p_error_free(err);
+}
+
 static const p2p_host_events events = {
     .size = sizeof(events),
     .on_connected = on_connected,
@@ -186,6 +207,7 @@ static const p2p_host_events events = {
     .on_listening = on_listening,
     .on_unlistening = on_unlistening,
     .on_limit = on_limit,
+    .on_warning = on_warning,
 };
 
 /* ---- listening ---- */
@@ -268,6 +290,7 @@ int node_run(struct cli *cli)
         return session_run(&self.session);
     }
     p2p_host_set_events(self.session.host, &events, &self);
+    session_catch_hangup(&self.session, on_hangup);
     while (p2p_host_addr(self.session.host, self.expected, &addr) == 0)
         self.expected++;
     if (self.expected == 0) {

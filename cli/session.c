@@ -60,7 +60,7 @@ static void on_closed(void *user, const p2p_error *why)
     (void)why;
     self->host = NULL;
     p2p_io_free(self->io);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&self->signals[i], NULL);
     uv_close((uv_handle_t *)&self->watchdog, NULL);
     uv_close((uv_handle_t *)&self->ticker, NULL);
@@ -112,6 +112,21 @@ static void on_signal(uv_signal_t *handle, int number)
     session_end(self, self->target ? EXIT_SIGNALED + number : EXIT_OK);
 }
 
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct session *self = handle->data;
+    (void)number;
+    if (!self->ending)
+        self->on_hangup(self);
+}
+
+void session_catch_hangup(struct session *self, void (*hook)(struct session *self))
+{
+    self->on_hangup = hook;
+    uv_signal_start(&self->signals[2], on_hangup, SIGHUP);
+    uv_unref((uv_handle_t *)&self->signals[2]);
+}
+
 static void on_stdout(void *user)
 {
     struct session *self = user;
@@ -153,6 +168,8 @@ static void open_handles(struct session *self)
         uv_signal_start(&self->signals[i], on_signal, numbers[i]);
         uv_unref((uv_handle_t *)&self->signals[i]);
     }
+    uv_signal_init(&self->loop, &self->signals[2]);
+    self->signals[2].data = self;
     uv_timer_init(&self->loop, &self->watchdog);
     uv_timer_init(&self->loop, &self->ticker);
     self->watchdog.data = self->ticker.data = self;

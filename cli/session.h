@@ -9,7 +9,7 @@
 struct session {
     struct cli *cli;
     uv_loop_t loop;
-    uv_signal_t signals[2];
+    uv_signal_t signals[3]; /* to end, and SIGHUP */
     uv_timer_t watchdog, ticker;
     p2p_io *io;
     p2p_host *host;
@@ -26,6 +26,7 @@ struct session {
     /* Hooks of the command, all optional, and what they get. */
     void (*on_connected)(struct session *self, p2p_conn *conn);
     void (*on_interrupt)(struct session *self);                     /* before the end begins */
+    void (*on_hangup)(struct session *self);                        /* session_catch_hangup */
     void (*on_written)(struct session *self);                       /* stdout took something */
     void (*on_progress)(struct session *self, struct text *status); /* "3 of 5 MiB" */
 };
@@ -35,6 +36,8 @@ struct session {
 int session_open(struct session *self, struct cli *cli, bool serve);
 /* The options of a dial. */
 p2p_dial_opts session_dial_opts(const struct session *self);
+/* From now on SIGHUP calls on_hangup, instead of ending the process. */
+void session_catch_hangup(struct session *self, void (*on_hangup)(struct session *self));
 /* Ends it; the first call decides about the exit code. Callbacks of the host still come. */
 void session_end(struct session *self, int exit_code);
 /* The same with an error: says what it was, unless we are ending already. */

@@ -90,6 +90,9 @@ typedef struct p2p_host_events {
     void (*on_unlistening)(p2p_host *, const p2p_multiaddr *addr, void *user);
     /* Something was refused because of a limit; at most ten a second. */
     void (*on_limit)(p2p_host *, const p2p_error *why, void *user);
+    /* Something goes on, but not as the configuration has it: a new certificate that cannot be
+     * used, so that the old one stays. why->message says what and where. */
+    void (*on_warning)(p2p_host *, const p2p_error *why, void *user);
 } p2p_host_events;
 
 /* Kept by pointer; NULL: none. */
@@ -98,6 +101,12 @@ P2P_API void p2p_host_set_events(p2p_host *host, const p2p_host_events *events, 
 /* Listens on addr too (/ip4|ip6/.../tcp/PORT, port 0: any). P2P_EADDR, P2P_ENOTSUP, P2P_ELISTEN
  * with *err as in p2p_host_new. */
 P2P_API int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err);
+
+/* Reads the files of the options wss_cert, wss_key and wss_ca again, for connections from now on.
+ * Without this call a change is noticed within ten seconds. It blocks for as long as reading them
+ * takes. 0, or P2P_EFILE, P2P_EKEY, P2P_ENOMEM, P2P_ECLOSED with *err as in p2p_host_new: then the
+ * old ones stay in use. */
+P2P_API int p2p_host_reload(p2p_host *host, p2p_error **err);
 
 P2P_API const p2p_peer_id *p2p_host_peer(const p2p_host *host);
 P2P_API const p2p_key *p2p_host_key(const p2p_host *host);

@@ -10,6 +10,12 @@
     X(IDENTITY, "identity", TEXT, "", "file of the private key; empty: a fresh one")               \
     X(PSK, "psk", TEXT, "",                                                                        \
       "file of a private network's key (swarm.key): talk to its members only")                     \
+    X(WSS_CERT, "wss_cert", LIST, "",                                                              \
+      "PEM files of certificates for secure WebSocket, each with what leads to its root")          \
+    X(WSS_KEY, "wss_key", LIST, "",                                                                \
+      "PEM files of their private keys, in the same order; empty: they are in the same files")     \
+    X(WSS_CA, "wss_ca", TEXT, "",                                                                  \
+      "PEM file of the authorities to trust for secure WebSocket instead of the system's")         \
     X(SECURITY, "security", LIST, "noise",                                                         \
       "channels in order of preference: noise, tls; in the clear, if asked for: signed, "          \
       "plaintext")                                                                                 \

@@ -46,10 +46,30 @@ static void tell_limit(p2p_host *self)
         self->events->on_limit(self, &why, self->events_user);
 }
 
+void p2p__host_warn(p2p_host *self, int code, const char *sentence)
+{
+    p2p__free(self->warning);
+    self->warning = p2p__strndup(sentence, strlen(sentence));
+    self->warning_code = code;
+    p2p__work_mark(&self->shard, &self->work);
+}
+
+static void tell_warning(p2p_host *self)
+{
+    const p2p_error why = {
+        .size = sizeof(why), .code = self->warning_code, .message = self->warning};
+    char *text = self->warning;
+    self->warning = NULL;
+    if (text && self->events && self->events->on_warning)
+        self->events->on_warning(self, &why, self->events_user);
+    p2p__free(text);
+}
+
 static void events_run(struct work *work)
 {
     p2p_host *self = P2P__CONTAINER(work, p2p_host, work);
     tell_limit(self);
+    tell_warning(self);
     if (!self->changed || self->closing)
         return;
     self->changed = false;
@@ -113,6 +133,8 @@ static void host_free(p2p_host *self)
         p2p__free(a);
     }
     p2p__peers_fini(self);
+    p2p__web_files_free(self);
+    p2p__free(self->warning);
     p2p__map_fini(&self->limits.ips);
     p2p__protocols_fini(&self->protocols);
     p2p__shard_fini(&self->shard);
@@ -159,6 +181,7 @@ static void close_now(p2p_host *self)
         return;
     self->closing = true;
     p2p__listen_close_all(self);
+    p2p__web_files_close(self);
     p2p__dial_cancel_all(self);
     p2p__op_cancel_all(self);
     for (struct list *node = self->conns.next; node != &self->conns;) {
@@ -347,7 +370,9 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     self->shard.muxers = self->muxers;
     self->shard.securities = self->securities;
     rc = p2p__shard_init(&self->shard, (size_t)p2p__config_number(self->config, OPTION_MEMORY));
-    if (rc < 0)
+    if (rc == 0)
+        rc = p2p__web_files_open(self, why, why_cap);
+    if (rc == P2P_ENOMEM)
         snprintf(why, why_cap, "%s", p2p_code_text(rc));
     return rc;
 }

@@ -134,6 +134,13 @@ struct listener {
 const struct io_addr *p2p__listen_local_for(const p2p_host *host, const struct io_addr *remote);
 void p2p__listen_close_all(p2p_host *host);
 
+/* ---- web_files.c: the options wss_cert, wss_key, wss_ca ---- */
+
+/* Loads what they name, and watches it. Nothing if they name nothing. */
+int p2p__web_files_open(p2p_host *host, char *why, size_t why_cap);
+void p2p__web_files_close(p2p_host *host);
+void p2p__web_files_free(p2p_host *host);
+
 /* ---- dial.c ---- */
 
 /* Puts the waiter (a stream, or an operation) on a connection to target, dialing if need be; it
@@ -208,12 +215,17 @@ struct p2p_host {
     uint64_t limit_window_us; /* of on_limit's rate */
     uint32_t limit_events;
     const char *limit_name, *limit_message; /* to be told */
+    struct web_files *web_files;            /* or NULL */
+    char *warning;                          /* to be told: the last one */
+    int warning_code;
     bool own_io, closing, started;
     bool changed; /* observers are to be told */
 };
 
 /* Makes a p2p_error of a code and a sentence, for the err parameters. */
 void p2p__host_error(p2p_error **err, int code, int sys_errno, const char *message);
+/* Something goes on, but not as configured: told to the application soon. */
+void p2p__host_warn(p2p_host *self, int code, const char *sentence);
 /* Addresses or protocols changed. */
 void p2p__host_changed(p2p_host *self);
 

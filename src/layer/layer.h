@@ -57,14 +57,21 @@ enum {
 /* Holds nothing until it is told to. NULL: no memory. */
 struct p2p__web *p2p__web_new(void);
 void p2p__web_free(struct p2p__web *); /* NULL is allowed */
+/* Why a PEM text is of no use. */
+struct web_fault {
+    size_t pair;          /* its index */
+    bool key;             /* it is the pair's key */
+    const char *sentence; /* begins with "its"; static storage */
+};
+
 /* Serves these from now on; to clients that ask for a name that none is for, the first one. 0, or
- * P2P_EKEY or P2P_ENOMEM with the old ones kept: *bad is then the index of the pair that cannot be
- * used, and *error a sentence about it that begins with "its". count: at most WEB_IDENTITIES_MAX.
+ * P2P_EKEY or P2P_ENOMEM with *fault set and the old ones kept. count: at most WEB_IDENTITIES_MAX.
  */
-int p2p__web_serve(struct p2p__web *, const struct web_pem *pairs, size_t count, size_t *bad,
-                   const char **error);
+int p2p__web_serve(struct p2p__web *, const struct web_pem *pairs, size_t count,
+                   struct web_fault *fault);
 bool p2p__web_serves(const struct p2p__web *);
-/* Trusts servers that these PEM certificates lead to, instead of the system's roots. As above. */
+/* Trusts servers that these PEM certificates lead to, instead of the system's roots. As above, with
+ * *error a sentence as above. */
 int p2p__web_trust(struct p2p__web *, const char *pem, size_t pem_len, const char **error);
 
 enum {

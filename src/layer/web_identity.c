@@ -120,7 +120,7 @@ static bool key_serves(const EVP_PKEY *key)
     }
 }
 
-static struct failure identity_read(struct web_identity *self, const struct web_pem *pem)
+static struct failure identity_read(struct web_identity *self, const struct web_pem *pem, bool *key)
 {
     self->chain = sk_X509_new_null();
     if (!self->chain)
@@ -129,31 +129,31 @@ static struct failure identity_read(struct web_identity *self, const struct web_
     if (failure.code)
         return failure;
     self->leaf = sk_X509_shift(self->chain);
+    *key = true;
     failure = read_key(pem->key, pem->key_len, &self->key);
     if (failure.code)
         return failure;
     if (X509_check_private_key(self->leaf, self->key) != 1)
-        return unusable("its private key is not the first certificate's");
+        return unusable("its private key is not the certificate's");
     return key_serves(self->key) ? OK : unusable("its kind of key is not good for TLS 1.3");
 }
 
 /* ---- what others call ---- */
 
-int p2p__web_serve(struct p2p__web *self, const struct web_pem *pairs, size_t count, size_t *bad,
-                   const char **error)
+int p2p__web_serve(struct p2p__web *self, const struct web_pem *pairs, size_t count,
+                   struct web_fault *fault)
 {
     struct web_identity fresh[WEB_IDENTITIES_MAX] = {0};
     struct failure failure = OK;
     ERR_set_mark();
-    for (*bad = 0; *bad < count; ++*bad) {
-        failure = identity_read(&fresh[*bad], &pairs[*bad]);
-        if (failure.code)
-            break;
+    for (size_t i = 0; i < count && failure.code == 0; i++) {
+        *fault = (struct web_fault){.pair = i};
+        failure = identity_read(&fresh[i], &pairs[i], &fault->key);
     }
     ERR_pop_to_mark();
-    *error = failure.sentence;
     for (size_t i = 0; i < WEB_IDENTITIES_MAX; i++)
         identity_free(failure.code ? &fresh[i] : &self->identities[i]);
+    fault->sentence = failure.sentence;
     if (failure.code)
         return failure.code;
     memcpy(self->identities, fresh, sizeof fresh);

@@ -57,13 +57,16 @@ static void end_init(struct fixture *f, struct end *self, bool initiator)
     buf_init(&self->in, 256 * 1024);
 }
 
+static void serve_pairs(struct fixture *f, const struct web_pem *pairs, size_t count)
+{
+    struct web_fault fault;
+    assert_int_equal(p2p__web_serve(f->server.env.web, pairs, count, &fault), 0);
+}
+
 static void serve(struct fixture *f, const struct web_cert *cert)
 {
     struct web_pem pair = web_pair(cert);
-    size_t bad;
-    const char *error;
-    assert_int_equal(p2p__web_serve(f->server.env.web, &pair, 1, &bad, &error), 0);
-    assert_null(error);
+    serve_pairs(f, &pair, 1);
 }
 
 static void trust(struct fixture *f, const struct web_cert *cert)
@@ -220,9 +223,7 @@ static void test_an_intermediate_is_served(void **state)
     struct web_pem pair = web_pair(&leaf);
     pair.chain = chain;
     pair.chain_len = strlen(chain);
-    size_t bad;
-    const char *error;
-    assert_int_equal(p2p__web_serve(f->server.env.web, &pair, 1, &bad, &error), 0);
+    serve_pairs(f, &pair, 1);
     accept(f);
     free(chain);
     web_cert_fini(&middle);
@@ -301,9 +302,7 @@ static void test_sni_selects_among_several(void **state)
     web_cert_init(&wild, &(struct web_recipe){.names = "DNS:*.wild.example,IP:127.0.0.1"},
                   &f->root);
     struct web_pem pairs[2] = {web_pair(&f->site), web_pair(&wild)};
-    size_t bad;
-    const char *error;
-    assert_int_equal(p2p__web_serve(f->server.env.web, pairs, 2, &bad, &error), 0);
+    serve_pairs(f, pairs, 2);
     accept(f);
     f->client.config.server_name = "a.wild.example";
     accept(f);
@@ -314,7 +313,7 @@ static void test_sni_selects_among_several(void **state)
     refuse(f, "the remote's web certificate is for another name");
     pairs[0] = web_pair(&wild);
     pairs[1] = web_pair(&f->site);
-    assert_int_equal(p2p__web_serve(f->server.env.web, pairs, 2, &bad, &error), 0);
+    serve_pairs(f, pairs, 2);
     f->client.config.server_name = "127.0.0.1";
     accept(f);
     web_cert_fini(&wild);
@@ -343,9 +342,7 @@ static void test_authorities(void **state)
     struct web_pem pair = web_pair(&weak);
     pair.chain = chain;
     pair.chain_len = strlen(chain);
-    size_t bad;
-    const char *error;
-    assert_int_equal(p2p__web_serve(f->server.env.web, &pair, 1, &bad, &error), 0);
+    serve_pairs(f, &pair, 1);
     refuse(f, untrusted);
     free(chain);
     web_cert_fini(&other);
@@ -401,14 +398,15 @@ static void test_dates(void **state)
 
 /* ---- what a server shows ---- */
 
-static void unusable(struct fixture *f, const char *chain, const char *key, const char *sentence)
+static void unusable(struct fixture *f, const char *chain, const char *key, bool in_key,
+                     const char *sentence)
 {
     struct web_pem pairs[2] = {web_pair(&f->site), {chain, strlen(chain), key, strlen(key)}};
-    size_t bad = 9;
-    const char *error = NULL;
-    assert_int_equal(p2p__web_serve(f->server.env.web, pairs, 2, &bad, &error), P2P_EKEY);
-    assert_int_equal(bad, 1);
-    assert_string_equal(error, sentence);
+    struct web_fault fault;
+    assert_int_equal(p2p__web_serve(f->server.env.web, pairs, 2, &fault), P2P_EKEY);
+    assert_int_equal(fault.pair, 1);
+    assert_int_equal(fault.key, in_key);
+    assert_string_equal(fault.sentence, sentence);
     accept(f); /* the old one is still served */
 }
 
@@ -423,18 +421,18 @@ static void test_pem_that_cannot_be_used(void **state)
     const struct web_cert *site = &f->site;
     struct web_cert other, weak, odd;
     web_cert_init(&other, &(struct web_recipe){.names = "DNS:node.example"}, &f->root);
-    unusable(f, "", site->key_pem, no_cert);
-    unusable(f, "hello\n", site->key_pem, no_cert);
-    unusable(f, site->key_pem, site->key_pem, no_cert);
-    unusable(f, broken, site->key_pem, "its certificate is malformed");
-    unusable(f, site->pem, "", no_key);
-    unusable(f, site->pem, site->pem, no_key);
-    unusable(f, site->pem, broken_key, "its private key is malformed");
-    unusable(f, site->pem, other.key_pem, "its private key is not the first certificate's");
+    unusable(f, "", site->key_pem, false, no_cert);
+    unusable(f, "hello\n", site->key_pem, false, no_cert);
+    unusable(f, site->key_pem, site->key_pem, false, no_cert);
+    unusable(f, broken, site->key_pem, false, "its certificate is malformed");
+    unusable(f, site->pem, "", true, no_key);
+    unusable(f, site->pem, site->pem, true, no_key);
+    unusable(f, site->pem, broken_key, true, "its private key is malformed");
+    unusable(f, site->pem, other.key_pem, true, "its private key is not the certificate's");
     web_cert_init(&weak, &(struct web_recipe){.kind = "RSA", .rsa_bits = 1024}, &f->root);
-    unusable(f, weak.pem, weak.key_pem, "its kind of key is not good for TLS 1.3");
+    unusable(f, weak.pem, weak.key_pem, true, "its kind of key is not good for TLS 1.3");
     web_cert_init(&odd, &(struct web_recipe){.kind = "ED448"}, &f->root);
-    unusable(f, odd.pem, odd.key_pem, "its kind of key is not good for TLS 1.3");
+    unusable(f, odd.pem, odd.key_pem, true, "its kind of key is not good for TLS 1.3");
     web_cert_fini(&other);
     web_cert_fini(&weak);
     web_cert_fini(&odd);
@@ -447,7 +445,7 @@ static void test_an_encrypted_key_asks_nobody(void **state)
     PEM_write_bio_PrivateKey(bio, f->site.key, EVP_aes_128_cbc(), (const unsigned char *)"secret",
                              6, NULL, NULL);
     char *pem = web_pem_of(bio);
-    unusable(f, f->site.pem, pem, "its private key is encrypted");
+    unusable(f, f->site.pem, pem, true, "its private key is encrypted");
     free(pem);
 }
 
@@ -461,12 +459,10 @@ static void test_the_longest_chain(void **state)
     struct web_pem pair = web_pair(&f->site);
     pair.chain = chain;
     pair.chain_len = strlen(chain);
-    size_t bad;
-    const char *error;
-    assert_int_equal(p2p__web_serve(f->server.env.web, &pair, 1, &bad, &error), 0);
+    serve_pairs(f, &pair, 1);
     accept(f);
     strcat(chain, f->site.pem);
-    unusable(f, chain, f->site.key_pem, "its certificates are too many");
+    unusable(f, chain, f->site.key_pem, false, "its certificates are too many");
     free(chain);
 }
 
