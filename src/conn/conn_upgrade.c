@@ -497,6 +497,10 @@ void p2p__conn_upgrade(struct p2p_conn *self)
             conn_mark(self); /* more may be there; others get their go first */
         else if (rc == 0)
             rc = feed(self);
+        int owed = 0;
+        if (rc >= 0 && outq_len(&link->out) == 0)
+            owed = p2p__stack_pending(&self->stack, self->shard, link);
+        rc = owed < 0 ? owed : rc;
         if (outq_len(&link->out) && link->writable && !link->err)
             link->ops->flush(link);
         if (rc < 0) {
