@@ -133,12 +133,13 @@ static void on_connected(p2p_host *host, p2p_conn *conn, void *user)
     if (self->session.cli->json) {
         event_connected(&line, conn);
     } else {
+        static const char *const clear[] = {" IN THE CLEAR AND UNPROVEN", " IN THE CLEAR", ""};
         const char *muxer = p2p_conn_muxer(conn);
         conn_text(conn, peer, sizeof(peer), addr, sizeof(addr));
-        text_addf(&line, "%llu connected: %s %s %s (%s%s%s)\n",
+        text_addf(&line, "%llu connected: %s %s %s (%s%s%s%s)\n",
                   (unsigned long long)p2p_conn_id(conn), peer,
                   p2p_conn_outbound(conn) ? "at" : "from", addr, p2p_conn_security(conn),
-                  muxer ? ", " : "", muxer ? muxer : "");
+                  clear[p2p_conn_protection(conn)], muxer ? ", " : "", muxer ? muxer : "");
     }
     show(self, &line);
 }

@@ -254,6 +254,7 @@ int session_run(struct session *self)
 
 void event_connected(struct text *line, p2p_conn *conn)
 {
+    static const char *const protection[] = {"none", "signed", "full"};
     char peer[P2P_PEER_ID_TEXT_MAX], addr[P2P_MULTIADDR_TEXT_MAX];
     p2p_multiaddr remote;
     p2p_conn_remote_addr(conn, &remote);
@@ -267,5 +268,6 @@ void event_connected(struct text *line, p2p_conn *conn)
     json_string(line, "security", p2p_conn_security(conn));
     json_string(line, "muxer", p2p_conn_muxer(conn));
     json_bool(line, "limited", p2p_conn_limited(conn));
+    json_string(line, "protection", protection[p2p_conn_protection(conn)]);
     json_end(line);
 }

@@ -172,9 +172,17 @@ P2P_API void p2p_conn_remote_addr(const p2p_conn *conn, p2p_multiaddr *out);
 P2P_API void p2p_conn_local_addr(const p2p_conn *conn, p2p_multiaddr *out);
 P2P_API int p2p_conn_outbound(const p2p_conn *conn);         /* 1: we dialed */
 P2P_API const char *p2p_conn_security(const p2p_conn *conn); /* "/noise" */
-P2P_API const char *p2p_conn_muxer(const p2p_conn *conn);    /* "/yamux/1.0.0" */
-P2P_API int p2p_conn_limited(const p2p_conn *conn);          /* 1: relayed, with limits */
-P2P_API uint32_t p2p_conn_rtt_us(const p2p_conn *conn);      /* last measured, 0: not yet */
+typedef enum p2p_protection {
+    P2P_PROTECTION_NONE = 0,   /* in the clear, and the remote is whoever it says: plaintext */
+    P2P_PROTECTION_SIGNED = 1, /* in the clear, but proven and unaltered: signed */
+    P2P_PROTECTION_FULL = 2    /* encrypted and proven */
+} p2p_protection;
+/* What the secure channel protects from whoever is on the way; a private network or the TLS of a
+ * secure WebSocket below it does not count. */
+P2P_API p2p_protection p2p_conn_protection(const p2p_conn *conn);
+P2P_API const char *p2p_conn_muxer(const p2p_conn *conn); /* "/yamux/1.0.0" */
+P2P_API int p2p_conn_limited(const p2p_conn *conn);       /* 1: relayed, with limits */
+P2P_API uint32_t p2p_conn_rtt_us(const p2p_conn *conn);   /* last measured, 0: not yet */
 
 /* Delivers what streams had written before they were closed, says goodbye, and ends within a
  * second. Open streams end with P2P_ECLOSED. */

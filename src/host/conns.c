@@ -177,6 +177,14 @@ const char *p2p_conn_security(const p2p_conn *self)
     return stack_top(&self->stack)->id;
 }
 
+p2p_protection p2p_conn_protection(const p2p_conn *self)
+{
+    const struct layer_ops *channel = stack_top(&self->stack);
+    if (!channel || !channel->clear)
+        return P2P_PROTECTION_FULL;
+    return channel->unproven ? P2P_PROTECTION_NONE : P2P_PROTECTION_SIGNED;
+}
+
 const char *p2p_conn_muxer(const p2p_conn *self)
 {
     return self->muxer->ops->id;

@@ -13,6 +13,7 @@ import queue
 import random
 import re
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -28,7 +29,8 @@ P2P = None
 TIMEOUT = 30  # seconds; nothing here takes long, but the machine may be busy
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 ECHO = "/p2p/echo/1.0.0"
-CONNECTED = ["event", "conn", "peer", "addr", "direction", "security", "muxer", "limited"]
+CONNECTED = ["event", "conn", "peer", "addr", "direction", "security", "muxer", "limited",
+             "protection"]
 PEER_ID = re.compile(r"^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$")
 
 
@@ -684,6 +686,8 @@ class CliTest(unittest.TestCase):
             node = Node("--security", name, "--security", "noise")
             code, out, _ = run("ping", node.addr, "-c", 1, "--security", name, "--json")
             self.assertEqual((code, objects(out)[0]["event"]), (0, "ping"))
+            self.assertEqual(node.wait_for("connected")["protection"],
+                             {"tls": "full", "signed": "signed", "plaintext": "none"}[name])
             node.stop()
         self.fails(2, "EINVAL", "ping", self.node.addr, "--security", "secio")
         self.fails(4, "ENOTSUP", "ping", self.node.addr, "-o", "security=secio")
@@ -712,6 +716,39 @@ class CliTest(unittest.TestCase):
         self.fails(26, "EKEY", "ping", self.node.addr, "--psk", "/dev/null")
         env = environment(LIBP2P_FORCE_PNET="1")
         self.fails(1, "EDENIED", "ping", self.node.addr, env=env)
+
+    def test_a_channel_in_the_clear_is_told_aloud(self):
+        for name, words in (("plaintext", "/plaintext/2.0.0 IN THE CLEAR AND UNPROVEN, /yamux"),
+                            ("signed", "signed/1.0.0 IN THE CLEAR, /yamux")):
+            process = start("node", "--listen", "/ip4/127.0.0.1/tcp/0", "--security", name)
+            line = process.stdout.readline().decode()
+            self.assertEqual(run("ping", line.split()[-1], "-c", 1, "--security", name)[0], 0)
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=TIMEOUT)
+            self.assertIn(words, out.decode())
+
+    def test_hangup_reads_the_certificates_again(self):
+        cert = self.folder / "site.pem"
+        done = subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-subj", "/CN=test", "-keyout", "-", "-out", "-"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False) \
+            if shutil.which("openssl") else None
+        if not done or done.returncode:
+            self.skipTest("no openssl to make a certificate with")
+        cert.write_bytes(done.stdout)
+        node = Node("-o", f"wss_cert={cert}")
+        node.process.send_signal(signal.SIGHUP)
+        self.assertIn("read the certificates again", node.process.stderr.readline().decode())
+        cert.write_text("nothing\n")
+        node.process.send_signal(signal.SIGHUP)
+        said = node.process.stderr.readline().decode()
+        self.assertIn(str(cert), said)
+        self.assertIn("holds no certificate", said)
+        self.assertEqual(run("ping", node.addr, "-c", 1)[0], 0)
+        node.stop()
+        self.fails(26, "EKEY", "node", "-o", f"wss_cert={cert}")
+        self.fails(26, "EFILE", "node", "-o", f"wss_cert={cert}.none")
 
     def test_environment_and_options(self):
         def agent(*args, **env):

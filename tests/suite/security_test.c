@@ -40,6 +40,10 @@ static void echo_over(void **state, const char *a, const char *b, const char *ex
         assert_non_null(conn);
         assert_string_equal(p2p_conn_security(conn), expected);
         assert_string_equal(p2p_conn_muxer(conn), "/yamux/1.0.0");
+        assert_int_equal(p2p_conn_protection(conn),
+                         strstr(expected, "plaintext") ? P2P_PROTECTION_NONE
+                         : strstr(expected, "signed")  ? P2P_PROTECTION_SIGNED
+                                                       : P2P_PROTECTION_FULL);
     }
     world_fini(&p.world);
 }
