@@ -12,7 +12,9 @@
  * flight_bytes are under way or unread, and room for more comes back one latency after the remote
  * read. Loss, partitions and black holes delay bytes by TCP's retransmissions (200 ms or two round
  * trips, doubling to 120 s), until after 15 of them the sender gets ETIMEDOUT; connecting tries
- * for 127 s. An address that no machine has is silence, as is a machine that is down. */
+ * for 127 s. An address that no machine has is silence, as is a machine that is down. Datagrams
+ * (UDP) are lost, doubled and overtaken as the path says; what finds no socket is answered by the
+ * machine, so that the sender hears of it. */
 #ifndef P2P_SIM_H
 #define P2P_SIM_H
 
@@ -63,6 +65,10 @@ P2P_API p2p_io *p2p_sim_host(p2p_sim *sim, const char *ip, unsigned region);
 /* One more address of that machine. P2P_EADDR: malformed; P2P_EEXIST: taken; P2P_ENOMEM. */
 P2P_API int p2p_sim_add_address(p2p_io *io, const char *ip);
 
+/* The machine loses that address: what is sent to it is lost, its TCP connections pass nothing any
+ * more, and datagrams leave from another address. P2P_EADDR: malformed; P2P_ENOENT: not its own. */
+P2P_API int p2p_sim_remove_address(p2p_io *io, const char *ip);
+
 /* Its nth address as text ("10.0.0.1"), at most 46 bytes with the NUL. 0 or P2P_ENOENT. */
 P2P_API int p2p_sim_address(const p2p_io *io, size_t nth, char *out, size_t out_cap);
 
@@ -77,19 +83,27 @@ enum p2p_sim_segments {
 
 typedef struct p2p_sim_path_options {
     size_t size;
-    uint64_t latency_us;   /* one way; at least 1 */
-    uint64_t jitter_us;    /* 0..jitter_us is added, evenly; order is kept */
-    uint64_t rate;         /* bytes per second of one connection and direction; 0: no limit */
+    uint64_t latency_us; /* one way; at least 1 */
+    uint64_t jitter_us;  /* 0..jitter_us is added, evenly; order is kept */
+    /* Bytes per second of one connection and direction, or from one UDP socket; 0: no limit. */
+    uint64_t rate;
     uint32_t flight_bytes; /* written and not yet read by the remote; 0: the default */
-    uint32_t queue_bytes;  /* taken and not yet serialized at the rate; 0: no limit but flight */
-    uint32_t loss_ppm;     /* of packets of 1,460 bytes; becomes delay */
-    int32_t segments;      /* enum p2p_sim_segments */
+    /* Taken and not yet serialized at the rate; 0: no limit but flight. Datagrams that find it full
+     * are lost. */
+    uint32_t queue_bytes;
+    uint32_t loss_ppm; /* of packets of 1,460 bytes: becomes delay; of datagrams */
+    int32_t segments;  /* enum p2p_sim_segments */
+    /* Of datagrams only. They are not kept in order: jitter lets one overtake another. */
+    uint32_t duplicate_ppm; /* arrive twice */
+    uint32_t reorder_ppm;   /* take up to one latency and a millisecond more */
+    uint32_t mtu;           /* longer ones, IP and UDP headers included, vanish; 0: none do */
 } p2p_sim_path_options;
 
-/* 25 ms, no jitter, no rate, no loss, and 256 KiB in flight: as fast as the hosts can go. */
+/* 25 ms, no jitter, no rate, no loss, 256 KiB in flight, an mtu of 1,500: as fast as the hosts can
+ * go. */
 #define P2P_SIM_PATH_INIT                                                                          \
     {                                                                                              \
-        sizeof(p2p_sim_path_options), 25000, 0, 0, 262144, 0, 0, P2P_SIM_WHOLE                     \
+        sizeof(p2p_sim_path_options), 25000, 0, 0, 262144, 0, 0, P2P_SIM_WHOLE, 0, 0, 1500         \
     }
 
 /* Between two regions, both ways, and within one when they are the same. Live connections follow.
@@ -154,6 +168,11 @@ P2P_API int p2p_sim_at(p2p_sim *sim, uint64_t at_us, void (*fn)(void *user), voi
 P2P_API uint64_t p2p_sim_random(p2p_sim *sim);
 
 /* Faults. Legal at any time, in callbacks too. */
+
+/* The box that translates the machine's ports to the outside forgets its UDP ones and gives them
+ * new ones: others see the machine's datagrams come from there, and what they send to the old ones
+ * finds nobody. (Until this is called, ports are what they are.) */
+P2P_API void p2p_sim_rebind(p2p_io *io);
 
 /* Nothing passes between a machine of `a` and one of `b`, nor back, until healed; connections stay,
  * and go on by retransmission after healing. b NULL: all others, later ones included. Returns the

@@ -50,6 +50,7 @@ struct io_interface {
 
 struct link;
 struct io_listener;
+struct io_udp;
 
 struct link_ops {
     /* Reads what is there, at most IO_FILL_MAX, and never more than buf_room(&link->in): an empty
@@ -184,6 +185,10 @@ struct io_ops {
     int (*accept)(struct io_listener *, struct pool *pool, struct link **out, int *sys_errno);
     void (*resume)(struct io_listener *);
     void (*unlisten)(struct io_listener *); /* frees it */
+    /* A socket bound to `at` (port 0: any), with enum io_udp_flags: see udp.h. 0, or P2P_ELISTEN or
+     * P2P_ELIMIT with *sys_errno: nothing was made then. */
+    int (*udp)(struct p2p_io *, const struct io_addr *at, unsigned flags, struct io_udp **out,
+               int *sys_errno);
     /* Asks for the records of a name; the hosts file counts for addresses. *out is set at once, and
      * may be done already; otherwise done comes by wake, with P2P_ETIMEDOUT at deadline_us
      * (monotonic), and sooner when the backend's own patience ends. 0; P2P_ERESOLVE: that is no

@@ -66,6 +66,7 @@ static void release(struct uv_io *self)
     }
     uv_mutex_destroy(&self->post_lock);
     p2p__free(self->scratch);
+    p2p__free(self->trains);
     p2p__free(self);
 }
 
@@ -112,10 +113,10 @@ static void uv_io_free(struct p2p_io *base)
     .name = "uv", .now_us = p2p__uv_now_us, .wall_us = wall_us, .random = random_bytes,            \
     .mark = p2p__uv_mark, .wake_at = p2p__uv_wake_at, .dial = p2p__uv_dial,                        \
     .listen = p2p__uv_listen, .accept = p2p__uv_accept, .resume = p2p__uv_resume,                  \
-    .unlisten = p2p__uv_unlisten, .resolve = p2p__uv_resolve, .resolve_end = p2p__uv_resolve_end,  \
-    .name_servers = p2p__uv_name_servers, .interfaces = p2p__uv_interfaces,                        \
-    .watch_interfaces = p2p__uv_watch_interfaces, .post = p2p__uv_post, .on_thread = on_thread,    \
-    .detach = detach, .free = uv_io_free
+    .unlisten = p2p__uv_unlisten, .udp = p2p__uv_udp, .resolve = p2p__uv_resolve,                  \
+    .resolve_end = p2p__uv_resolve_end, .name_servers = p2p__uv_name_servers,                      \
+    .interfaces = p2p__uv_interfaces, .watch_interfaces = p2p__uv_watch_interfaces,                \
+    .post = p2p__uv_post, .on_thread = on_thread, .detach = detach, .free = uv_io_free
 
 static const struct io_ops loop_ops = {COMMON_OPS};
 

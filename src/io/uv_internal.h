@@ -47,6 +47,7 @@ struct uv_io {
     atomic_uintptr_t thread; /* the loop's */
     uint8_t *scratch;        /* UV_SCRATCH_LEN bytes, made by the first fill */
     struct link *borrower;   /* whose `in` may point into scratch */
+    uint8_t *trains;         /* what UDP sockets received last, made by the first */
     struct uv_dns *dns;      /* made by the first question */
     struct uv_watch *watch;  /* of the interfaces, once asked for */
     struct io_addr name_servers[IO_NAME_SERVERS];
@@ -101,6 +102,10 @@ int p2p__uv_accept(struct io_listener *listener, struct pool *pool, struct link 
                    int *sys_errno);
 void p2p__uv_resume(struct io_listener *listener);
 void p2p__uv_unlisten(struct io_listener *listener);
+
+/* uv_udp.c */
+int p2p__uv_udp(struct p2p_io *base, const struct io_addr *at, unsigned flags, struct io_udp **out,
+                int *sys_errno);
 
 /* uv_net.c */
 union uv_sockaddr {

@@ -8,10 +8,10 @@
 
 /* Walls */
 
-static bool hosts_blocked(const struct p2p_sim *sim, const struct sim_host *a,
-                          const struct sim_host *b)
+bool p2p__sim_hosts_blocked(const struct p2p_sim *sim, const struct sim_host *a,
+                            const struct sim_host *b)
 {
-    if (a == b)
+    if (a == b || sim->faults == 0)
         return false;
     if (a->down || b->down || a->blackhole || b->blackhole)
         return true;
@@ -28,7 +28,7 @@ bool p2p__sim_is_blocked(const struct sim_end *self)
     if (self->host->sim->faults == 0)
         return false;
     const struct sim_host *far = p2p__sim_far_host(self);
-    return far && hosts_blocked(self->host->sim, self->host, far);
+    return far && p2p__sim_hosts_blocked(self->host->sim, self->host, far);
 }
 
 static int partition_new(struct p2p_sim *sim, bool against_others)
@@ -292,6 +292,17 @@ void p2p__sim_cut_count(struct sim_end *self, uint32_t n)
         return;
     cut->set = false;
     cut_now(self, (enum p2p_sim_cut)cut->how);
+}
+
+void p2p__sim_silence(struct sim_host *self, const struct io_addr *addr)
+{
+    for (struct list *node = self->ends.next; node != &self->ends; node = node->next) {
+        struct sim_end *end = P2P__CONTAINER(node, struct sim_end, in_host);
+        struct io_addr local = end->link.local;
+        local.port = 0;
+        if (p2p__io_addr_equal(&local, addr))
+            cut_now(end, P2P_SIM_CUT_SILENT);
+    }
 }
 
 size_t p2p_sim_cut_between(p2p_io *io, p2p_io *other, enum p2p_sim_cut how)

@@ -265,6 +265,28 @@ int p2p_sim_add_address(p2p_io *io, const char *text)
     return code < 0 ? code : add_address(sim_host_of(io), &addr);
 }
 
+int p2p_sim_remove_address(p2p_io *io, const char *text)
+{
+    assert(io->ops == &p2p__sim_io_ops);
+    struct sim_host *self = sim_host_of(io);
+    struct io_addr addr;
+    int code = parse(text, &addr);
+    if (code < 0)
+        return code;
+    for (struct sim_ip **at = &self->ips; *at; at = &(*at)->next) {
+        struct sim_ip *ip = *at;
+        if (!p2p__io_addr_equal(&ip->addr, &addr))
+            continue;
+        *at = ip->next;
+        p2p__map_remove(&self->sim->addresses, &ip->node);
+        p2p__free(ip);
+        p2p__sim_silence(self, &addr);
+        p2p__sim_interfaces_changed(self);
+        return 0;
+    }
+    return P2P_ENOENT;
+}
+
 int p2p_sim_address(const p2p_io *io, size_t nth, char *out, size_t out_cap)
 {
     assert(io->ops == &p2p__sim_io_ops);
@@ -316,6 +338,7 @@ p2p_io *p2p_sim_host(p2p_sim *sim, const char *text, unsigned region)
     list_init(&self->ends);
     list_init(&self->listeners);
     list_init(&self->queries);
+    list_init(&self->sockets);
     if (add_address(self, &addr) < 0) {
         release(self);
         return NULL;
@@ -338,6 +361,8 @@ void p2p__sim_host_free(struct sim_host *self)
         p2p__sim_end_free(P2P__CONTAINER(self->ends.next, struct sim_end, in_host));
     while (!list_empty(&self->queries))
         p2p__sim_query_free(P2P__CONTAINER(self->queries.next, struct sim_query, in_host));
+    p2p__sim_udp_fini(self);
+    p2p__sim_datagrams_from(self);
     while (self->ips) {
         struct sim_ip *ip = self->ips;
         self->ips = ip->next;
@@ -368,6 +393,7 @@ const struct io_ops p2p__sim_io_ops = {
     .accept = p2p__sim_accept,
     .resume = p2p__sim_resume,
     .unlisten = p2p__sim_unlisten,
+    .udp = p2p__sim_udp,
     .resolve = p2p__sim_resolve,
     .resolve_end = p2p__sim_resolve_end,
     .name_servers = name_servers,

@@ -17,6 +17,7 @@ enum sim_event_kind {
     SIM_EVENT_END,      /* something arrives at one end of a connection */
     SIM_EVENT_USER,
     SIM_EVENT_QUERY, /* the name service answers */
+    SIM_EVENT_DATAGRAM,
 };
 
 struct sim_event {

@@ -26,6 +26,9 @@ static void path_set(struct sim_path *self, const p2p_sim_path_options *options)
     self->flight_bytes = options->flight_bytes ? options->flight_bytes : SIM_FLIGHT_BYTES;
     self->queue_bytes = options->queue_bytes;
     self->loss_ppm = options->loss_ppm;
+    self->duplicate_ppm = options->duplicate_ppm;
+    self->reorder_ppm = options->reorder_ppm;
+    self->mtu = options->mtu;
     self->segments = options->segments;
 }
 
@@ -55,9 +58,11 @@ p2p_sim *p2p_sim_new(const p2p_sim_options *options)
     path_set(&self->any_path, &path);
     path_set(&self->loopback, &path);
     self->loopback.latency_us = SIM_LOOPBACK_US;
+    self->loopback.mtu = 0;
     list_init(&self->hosts);
     list_init(&self->timers);
     list_init(&self->all_names);
+    list_init(&self->datagrams);
     self->name_delay_us = SIM_NAME_DELAY_US;
     self->next_ip = 1;
     return self;
@@ -137,7 +142,7 @@ void p2p__sim_hash_bytes(struct p2p_sim *self, const uint8_t *in, size_t in_len)
 
 static void fire(struct p2p_sim *self, struct sim_event *event)
 {
-    p2p__sim_hash_add(self, self->now_us << 2 | event->kind);
+    p2p__sim_hash_add(self, self->now_us << 3 | event->kind);
     switch ((enum sim_event_kind)event->kind) {
     case SIM_EVENT_HOST:
         p2p__sim_host_fire(P2P__CONTAINER(event, struct sim_host, event));
@@ -147,6 +152,9 @@ static void fire(struct p2p_sim *self, struct sim_event *event)
         return;
     case SIM_EVENT_QUERY:
         p2p__sim_query_fire(P2P__CONTAINER(event, struct sim_query, event));
+        return;
+    case SIM_EVENT_DATAGRAM:
+        p2p__sim_datagram_fire(event);
         return;
     case SIM_EVENT_USER:
         break;
@@ -274,12 +282,15 @@ void p2p_sim_free(p2p_sim *self)
     }
     free_paths(self);
     p2p__sim_names_fini(self);
+    p2p__sim_datagrams_fini(self);
     p2p__map_fini(&self->addresses);
     p2p__map_fini(&self->listeners);
     p2p__map_fini(&self->ends);
+    p2p__map_fini(&self->sockets);
     p2p__map_fini(&self->paths);
     p2p__free(self->queue.slots);
     p2p__free(self->cuts);
     p2p__free(self->scratch);
+    p2p__free(self->trains);
     p2p__free(self);
 }

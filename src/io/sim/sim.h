@@ -1,6 +1,6 @@
 /* What the files of the simulator share. sim.c runs events, host.c is the machine behind a p2p_io,
- * tcp.c makes connections, pipe.c moves their bytes, link.c is what their owners see, fault.c
- * breaks them; name.c is the name service. */
+ * tcp.c makes connections, pipe.c moves their bytes, link.c is what their owners see, udp.c moves
+ * datagrams, fault.c breaks things; name.c is the name service. */
 #ifndef P2P_IO_SIM_SIM_H
 #define P2P_IO_SIM_SIM_H
 
@@ -36,7 +36,7 @@ struct sim_path {
     struct map_node node; /* in sim->paths */
     uint32_t region_a, region_b;
     uint64_t latency_us, jitter_us, rate;
-    uint32_t flight_bytes, queue_bytes, loss_ppm;
+    uint32_t flight_bytes, queue_bytes, loss_ppm, duplicate_ppm, reorder_ppm, mtu;
     int32_t segments;
 };
 
@@ -58,6 +58,7 @@ struct p2p_sim {
     struct map addresses; /* sim_ip by address */
     struct map listeners; /* by machine and port */
     struct map ends;      /* by machine, both ports and both addresses */
+    struct map sockets;   /* UDP: by machine and port */
     struct map paths;     /* those that were set */
     struct map names;     /* sim_name by name */
     struct list all_names;
@@ -65,7 +66,8 @@ struct p2p_sim {
     struct sim_path any_path, loopback;
     struct list hosts, timers;
     uint32_t host_count, next_ip;
-    uint64_t connections;
+    uint64_t connections, sockets_bound;
+    struct list datagrams;    /* under way */
     struct sim_host *running; /* whose turn or post is on the stack */
     bool in_event;
     uint32_t faults;         /* partitions and silent machines: 0 makes every look-up cheap */
@@ -76,6 +78,7 @@ struct p2p_sim {
     size_t cut_count;
     uint8_t *scratch; /* SIM_SCRATCH_LEN bytes, which fill lends */
     struct link *borrower;
+    uint8_t *trains; /* what a UDP socket received last */
 };
 
 struct sim_ip {
@@ -97,7 +100,7 @@ struct sim_host {
     uint64_t monotonic_delta; /* what its clock is ahead of the simulation's */
     int64_t wall_delta;
     struct sim_rng rng;
-    struct list ends, listeners, queries;
+    struct list ends, listeners, queries, sockets;
     struct sim_ip *ips;
     struct sim_post *post_first, *post_last;
     uint64_t post_at;        /* simulation time, of the first */
@@ -230,6 +233,10 @@ void p2p__sim_resume(struct io_listener *listener);
 void p2p__sim_unlisten(struct io_listener *listener);
 /* tell: those who wait in it get a reset. */
 void p2p__sim_listener_free(struct sim_listener *self, bool tell);
+uint16_t p2p__sim_next_port(struct sim_host *self);
+/* The address that the routing table would choose. */
+bool p2p__sim_pick_ip(const struct sim_host *self, const struct io_addr *remote,
+                      struct io_addr *out);
 /* The machine that the end talks to, or NULL. */
 struct sim_host *p2p__sim_far_host(const struct sim_end *self);
 void p2p__sim_syn_arrives(struct sim_end *self);
@@ -240,6 +247,16 @@ void p2p__sim_end_free(struct sim_end *self);
 
 /* link.c */
 extern const struct link_ops p2p__sim_link_ops;
+
+/* udp.c */
+int p2p__sim_udp(struct p2p_io *io, const struct io_addr *at, unsigned flags, struct io_udp **out,
+                 int *sys_errno);
+void p2p__sim_udp_free(struct io_udp *udp);
+void p2p__sim_udp_fini(struct sim_host *host);
+void p2p__sim_datagram_fire(struct sim_event *event);
+/* Those on their way from that machine vanish with it. */
+void p2p__sim_datagrams_from(struct sim_host *host);
+void p2p__sim_datagrams_fini(struct p2p_sim *sim);
 
 /* name.c */
 struct sim_query {
@@ -289,6 +306,10 @@ void p2p__sim_end_break(struct sim_end *self, int code, int sys_errno);
 /* fault.c */
 /* Nothing passes between this end and the other one. */
 bool p2p__sim_is_blocked(const struct sim_end *self);
+bool p2p__sim_hosts_blocked(const struct p2p_sim *sim, const struct sim_host *a,
+                            const struct sim_host *b);
+/* Nothing passes any more on the connections from that address. */
+void p2p__sim_silence(struct sim_host *self, const struct io_addr *addr);
 /* NULL: out of memory. */
 struct sim_extra *p2p__sim_extra(struct sim_end *self);
 /* The cuts that wait for this connection become its own: 0 or P2P_ENOMEM. */

@@ -76,7 +76,7 @@ static struct sim_end *find_end(const struct sim_host *host, const struct io_add
     return NULL;
 }
 
-static uint16_t next_port(struct sim_host *self)
+uint16_t p2p__sim_next_port(struct sim_host *self)
 {
     uint16_t port = self->next_port++;
     if (self->next_port > SIM_EPHEMERAL_LAST)
@@ -88,15 +88,15 @@ static uint16_t next_port(struct sim_host *self)
 static bool pick_port(struct sim_host *self, struct io_addr *local, const struct io_addr *remote)
 {
     for (int i = SIM_EPHEMERAL_FIRST; i <= SIM_EPHEMERAL_LAST; i++) {
-        local->port = next_port(self);
+        local->port = p2p__sim_next_port(self);
         if (!find_end(self, local, remote) && !find_listener(self, local))
             return true;
     }
     return false;
 }
 
-/* The address that the routing table would choose. */
-static bool pick_ip(const struct sim_host *self, const struct io_addr *remote, struct io_addr *out)
+bool p2p__sim_pick_ip(const struct sim_host *self, const struct io_addr *remote,
+                      struct io_addr *out)
 {
     if (p2p__io_addr_is_loopback(remote) || p2p__sim_host_at(self->sim, remote) == self) {
         memcpy(out->ip, remote->ip, sizeof(out->ip));
@@ -174,7 +174,7 @@ static int choose_local(struct sim_host *self, const struct io_addr *remote,
     if (wanted && wanted->family != remote->family)
         return refuse(sys_errno, P2P_EINVAL, EAFNOSUPPORT);
     if (!wanted || p2p__io_addr_is_any(wanted)) {
-        if (!pick_ip(self, remote, out))
+        if (!p2p__sim_pick_ip(self, remote, out))
             return refuse(sys_errno, P2P_ECONN, ENETUNREACH);
     } else if (owns(self, wanted)) {
         memcpy(out->ip, wanted->ip, sizeof(out->ip));
@@ -354,7 +354,7 @@ int p2p__sim_listen(struct p2p_io *io, const struct io_addr *at, struct io_liste
     if (!p2p__io_addr_is_any(&local) && !owns(host, &local))
         return refuse(sys_errno, P2P_ELISTEN, EADDRNOTAVAIL);
     for (int i = SIM_EPHEMERAL_FIRST; at->port == 0 && i <= SIM_EPHEMERAL_LAST; i++) {
-        local.port = next_port(host);
+        local.port = p2p__sim_next_port(host);
         if (!find_listener(host, &local))
             break;
     }
