@@ -4,6 +4,7 @@
 #ifndef P2P_TESTS_RAW_PEER_H
 #define P2P_TESTS_RAW_PEER_H
 
+#include "codec/addr_facts.h"
 #include "conn/multistream.h"
 #include "io/io.h"
 #include "layer/layer.h"
@@ -335,8 +336,12 @@ static inline void raw_addr_of(struct raw_net *self, p2p_host *host, struct io_a
 {
     p2p_multiaddr addr;
     p2p_peer_id peer;
+    struct tcp_route route;
+    const char *why;
     assert_int_equal(p2p_host_addr(host, 0, &addr), 0);
-    assert_int_equal(p2p__tcp_parse(&addr, self->io, out, &peer), 0);
+    assert_true(p2p__addr_take_peer(&addr, &peer));
+    assert_int_equal(p2p__tcp_parse(&addr, self->io, &route, &why), 0);
+    *out = route.at;
 }
 
 /* from: one of the machine's addresses, or NULL. The connection is under way. */
@@ -376,7 +381,7 @@ static inline void raw_listen(struct raw_net *self, const p2p_key *key, char *ou
     self->listener->owner = self;
     self->listener->wake = raw_listener_wake;
     p2p_multiaddr addr;
-    p2p__tcp_format(&self->listener->local, &addr);
+    p2p__tcp_format(&self->listener->local, false, &addr);
     p2p__addr_append_peer(&addr, p2p_key_peer_id(key));
     assert_true(p2p_multiaddr_format(&addr, out, out_cap) > 0);
 }

@@ -13,6 +13,8 @@
 #include "conn/shard.h"
 #include "conn/stack.h"
 
+struct transport;
+
 enum conn_stage {
     CONN_CONNECTING,
     CONN_UNDER, /* what lies under the secure channel: a private network, WebSocket */
@@ -66,6 +68,7 @@ struct p2p_conn {
     struct list all; /* the host's list */
     struct shard *shard;
     struct link *link;
+    const struct transport *transport; /* the host's; knows its addresses */
     struct stack stack;
     struct muxer *muxer;
     struct buf plain; /* opened, not yet taken by the muxer */

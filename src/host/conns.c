@@ -4,21 +4,37 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "transport/tcp.h"
 
-p2p_conn *p2p__host_add_conn(p2p_host *host, struct link *link, bool outbound,
-                             const p2p_peer_id *expected, struct conn_entry **out)
+void p2p__passage_close(struct passage *passage)
+{
+    passage->link->ops->close(passage->link, true);
+}
+
+static void speak_under(p2p_conn *conn, const struct under *under)
+{
+    conn->ws = under->ws;
+    conn->web_tls = under->web_tls;
+    conn->sniff_ws = under->sniff_ws;
+    conn->sniff_tls = under->sniff_tls;
+    (void)p2p__conn_set_name(conn, under->name, strlen(under->name)); /* it has that length */
+}
+
+p2p_conn *p2p__host_add_conn(p2p_host *host, const struct transport *transport,
+                             struct passage *passage, bool outbound, const p2p_peer_id *expected,
+                             struct conn_entry **out)
 {
     struct conn_entry *entry = p2p__alloc(sizeof(*entry));
     if (!entry) {
-        link->ops->close(link, true);
+        p2p__passage_close(passage);
         return NULL;
     }
-    p2p_conn *conn = p2p__conn_new(&host->shard, link, outbound, expected);
+    p2p_conn *conn = p2p__conn_new(&host->shard, passage->link, outbound, expected);
     if (!conn) {
         p2p__free(entry);
         return NULL;
     }
+    conn->transport = transport;
+    speak_under(conn, &passage->under);
     list_init(&entry->of_peer);
     entry->conn = conn;
     conn->owner_data = entry;
@@ -155,16 +171,12 @@ int p2p_conn_public_key(const p2p_conn *self, const uint8_t **key, size_t *key_l
 
 void p2p_conn_remote_addr(const p2p_conn *self, p2p_multiaddr *out)
 {
-    struct io_addr addr = self->link->remote;
-    addr.ws = self->ws;
-    p2p__tcp_format(&addr, out);
+    self->transport->ops->addr(self->transport, self, true, out);
 }
 
 void p2p_conn_local_addr(const p2p_conn *self, p2p_multiaddr *out)
 {
-    struct io_addr addr = self->link->local;
-    addr.ws = self->ws;
-    p2p__tcp_format(&addr, out);
+    self->transport->ops->addr(self->transport, self, false, out);
 }
 
 int p2p_conn_outbound(const p2p_conn *self)

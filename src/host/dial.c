@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/addr_copy.h"
+#include "codec/addr_facts.h"
 #include "host/lookups.h"
-#include "transport/tcp.h"
+#include "host/target.h"
 
 enum {
     STAGGER_US = 250 * 1000, /* Happy Eyeballs' delay (RFC 8305, section 5) */
@@ -16,7 +18,8 @@ enum {
 
 struct attempt {
     struct dial *dial;
-    struct io_addr addr;
+    p2p_multiaddr addr;
+    struct transport *transport;
     struct conn_entry *entry; /* while under way */
     bool started, ended;
     bool shared_port, fresh_port; /* dialed from the listening port; must not be */
@@ -58,11 +61,9 @@ static void with_error(struct dial *self, int code, const char *message,
     size_t count = 0;
     for (size_t i = 0; i < self->attempt_count; i++) {
         struct attempt *a = &self->attempts[i];
-        p2p_multiaddr addr;
         if (!a->started)
             continue;
-        p2p__tcp_format(&a->addr, &addr);
-        (void)p2p_multiaddr_format(&addr, text[count], sizeof(text[count]));
+        (void)p2p_multiaddr_format(&a->addr, text[count], sizeof(text[count]));
         list[count] = (p2p_attempt){.addr = text[count],
                                     .error = attempt_text(a),
                                     .code = a->ended ? a->code : P2P_ETIMEDOUT,
@@ -173,59 +174,47 @@ static void attempt_failed(struct attempt *self, int code, int sys_errno, const 
     self->error = p2p__strndup(error, strlen(error));
 }
 
-static int dial_link(struct dial *self, struct attempt *attempt, struct link **link, int *sys_errno)
-{
-    p2p_host *host = self->host;
-    struct p2p_io *io = host->shard.io;
-    struct io_addr to = attempt->addr;
-    const struct io_addr *remote = &to;
-    to.ws = false; /* the backend dials an endpoint */
-    bool any_port = (self->flags & P2P_DIAL_NO_REUSE_PORT) || attempt->fresh_port;
-    const struct io_addr *local = any_port ? NULL : p2p__listen_local_for(host, remote);
-    /* From the listening port, so that the address that others observe is one they can dial; where
-     * the system refuses that, from any. */
-    attempt->shared_port = local && io->ops->dial(io, remote, local, IO_DIAL_REUSE_PORT,
-                                                  &host->shard.pool, link, sys_errno) == 0;
-    if (attempt->shared_port)
-        return 0;
-    return io->ops->dial(io, remote, NULL, 0, &host->shard.pool, link, sys_errno);
-}
-
 static void start(struct dial *self, struct attempt *attempt)
 {
     p2p_host *host = self->host;
-    struct link *link = NULL;
+    struct passage passage = {.link = NULL};
+    struct transport *transport = attempt->transport;
     int sys_errno = 0;
+    bool fresh_port = (self->flags & P2P_DIAL_NO_REUSE_PORT) || attempt->fresh_port;
     attempt->started = true;
     if (host->limits.conns_out >= host->limits.conns_out_max) {
         attempt_failed(attempt, P2P_ELIMIT, 0, "the limit conns_out is reached");
         return;
     }
-    int rc = dial_link(self, attempt, &link, &sys_errno);
+    int rc = transport->ops->dial(transport, &attempt->addr, fresh_port ? TRANSPORT_FRESH_PORT : 0,
+                                  &passage, &sys_errno);
     if (rc < 0) {
         attempt_failed(attempt, rc, sys_errno, sys_errno ? strerror(sys_errno) : p2p_code_text(rc));
         return;
     }
     struct conn_entry *entry = NULL;
-    if (!p2p__host_add_conn(host, link, true, &self->peer->id, &entry)) {
+    if (!p2p__host_add_conn(host, transport, &passage, true, &self->peer->id, &entry)) {
         attempt_failed(attempt, P2P_ENOMEM, 0, p2p_code_text(P2P_ENOMEM));
         return;
     }
-    link->remote = attempt->addr;
-    link->remote.ws = false;
-    entry->conn->ws = attempt->addr.ws;
+    attempt->shared_port = passage.shared_port;
     attempt->entry = entry;
     entry->attempt = attempt;
 }
 
-static bool add_attempt(struct dial *self, const struct io_addr *addr)
+/* One without a name. False: no transport is for it. */
+static bool add_attempt(struct dial *self, const p2p_multiaddr *addr)
 {
+    struct transport *transport;
+    const char *why;
     for (size_t i = 0; i < self->attempt_count; i++)
-        if (p2p__io_addr_equal(&self->attempts[i].addr, addr))
+        if (p2p__addr_equal(&self->attempts[i].addr, addr))
             return true;
-    if (self->attempt_count == DIAL_ADDRS_MAX)
+    if (p2p__transport_find(self->host, addr, &transport, &why) < 0)
         return false;
-    self->attempts[self->attempt_count++] = (struct attempt){.dial = self, .addr = *addr};
+    if (self->attempt_count < DIAL_ADDRS_MAX)
+        self->attempts[self->attempt_count++] =
+            (struct attempt){.dial = self, .addr = *addr, .transport = transport};
     return true;
 }
 
@@ -233,16 +222,15 @@ static bool add_attempt(struct dial *self, const struct io_addr *addr)
 static bool use_addr(void *user, const p2p_multiaddr *addr)
 {
     struct dial *self = user;
-    struct io_addr at;
+    p2p_multiaddr bare = *addr;
     p2p_peer_id named;
-    if (p2p__tcp_parse(addr, self->host->shard.io, &at, &named) < 0 || !named.len)
+    if (!p2p__addr_take_peer(&bare, &named))
         return false;
     if (!self->peer && !p2p_peer_id_equal(&named, p2p_host_peer(self->host)))
         self->peer = p2p__peer_get(self->host, &named);
     if (!self->peer || !p2p_peer_id_equal(&named, &self->peer->id))
         return false;
-    add_attempt(self, &at);
-    return true;
+    return add_attempt(self, &bare);
 }
 
 /* The peer has just become known: true when it needs no dial of its own. */
@@ -377,63 +365,7 @@ void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why)
                                                             : why->message);
 }
 
-/* ---- targets ---- */
-
-struct target {
-    p2p_peer_id peer; /* len 0: whom a /dnsaddr leads to */
-    struct io_addr addr;
-    p2p_multiaddr name;
-    bool has_addr, has_name;
-};
-
-/* The peer id that an address with a name ends in; only a /dnsaddr needs none. */
-static int parse_named(const char *text, struct target *out, char *why, size_t why_cap)
-{
-    p2p_multiaddr_component c = {.code = 0}, first = {.code = 0};
-    size_t at = 0;
-    out->has_name = true;
-    (void)p2p_multiaddr_next(&out->name, &at, &first);
-    at = 0;
-    while (p2p_multiaddr_next(&out->name, &at, &c) == 1)
-        continue;
-    if (c.code == P2P_MA_P2P)
-        return p2p_peer_id_decode(c.value, c.value_len, &out->peer);
-    if (first.code == P2P_MA_DNSADDR)
-        return 0;
-    snprintf(why, why_cap, "the address %.200s must end in /p2p/PEERID", text);
-    return P2P_EADDR;
-}
-
-static int parse_target(p2p_host *host, const char *text, struct target *out, char *why,
-                        size_t why_cap)
-{
-    *out = (struct target){0};
-    if (text[0] != '/') {
-        int rc = p2p_peer_id_parse(text, &out->peer);
-        if (rc < 0)
-            snprintf(why, why_cap, "\"%.100s\" is neither a multiaddr nor a peer id", text);
-        return rc;
-    }
-    p2p_multiaddr addr;
-    int rc = p2p_multiaddr_parse_why(text, &addr, why, why_cap);
-    if (rc < 0)
-        return rc;
-    if (p2p__resolve_has_name(&addr)) {
-        out->name = addr;
-        return parse_named(text, out, why, why_cap);
-    }
-    rc = p2p__tcp_parse(&addr, host->shard.io, &out->addr, &out->peer);
-    if (rc < 0) {
-        snprintf(why, why_cap,
-                 rc == P2P_EADDR ? "no such zone in %.200s" : "no transport for %.200s is built in",
-                 text);
-    } else if (!out->peer.len) {
-        snprintf(why, why_cap, "the address %.200s must end in /p2p/PEERID", text);
-        rc = P2P_EADDR;
-    }
-    out->has_addr = true;
-    return rc;
-}
+/* ---- a new one ---- */
 
 static struct dial *dial_new(p2p_host *host, struct peer *peer, unsigned flags)
 {
@@ -454,6 +386,25 @@ static struct dial *dial_new(p2p_host *host, struct peer *peer, unsigned flags)
     return self;
 }
 
+static void add_known(struct dial *self)
+{
+    struct peer *peer = self->peer;
+    for (const struct known_addr *known = peer->addrs; known; known = known->next) {
+        p2p_multiaddr addr;
+        char text[P2P_MULTIADDR_TEXT_MAX];
+        if (known->expires_us <= io_now_us(self->host->shard.io))
+            continue;
+        addr_load(known->addr, &addr);
+        if (!p2p__resolve_has_name(&addr)) {
+            add_attempt(self, &addr);
+            continue;
+        }
+        p2p__addr_append_peer(&addr, &peer->id);
+        if (p2p_multiaddr_format(&addr, text, sizeof(text)) > 0)
+            (void)p2p__lookups_add(&self->lookups, &addr, text); /* beyond a limit: left out */
+    }
+}
+
 /* The dial to that peer, joined or started, with the address that the target names. */
 static int dial_get(p2p_host *host, const struct target *target, const char *text, unsigned flags,
                     struct dial **out, const char **why)
@@ -467,12 +418,13 @@ static int dial_get(p2p_host *host, const struct target *target, const char *tex
             p2p__peer_release(host, peer);
         return P2P_ENOMEM;
     }
-    if (target->has_addr)
+    int rc = 0;
+    if (target->kind == TARGET_ADDR)
         add_attempt(self, &target->addr);
-    for (struct known_addr *known = peer ? peer->addrs : NULL; known; known = known->next)
-        if (known->expires_us > io_now_us(host->shard.io))
-            add_attempt(self, &known->addr);
-    int rc = target->has_name ? p2p__lookups_add(&self->lookups, &target->name, text) : 0;
+    else if (target->kind == TARGET_NAME)
+        rc = p2p__lookups_add(&self->lookups, &target->addr, text);
+    if (peer)
+        add_known(self);
     *out = self;
     if (self->attempt_count == 0 && self->lookups.count == 0) {
         *why = rc < 0 ? p2p_code_text(rc) : "no address of the peer is known";
@@ -492,7 +444,7 @@ static int reach(p2p_host *host, const char *text, const p2p_dial_opts *opts, p2
     unsigned flags = opts ? opts->flags : 0;
     *conn = NULL;
     *dial = NULL;
-    int rc = host->closing ? P2P_ECANCELED : parse_target(host, text, &target, why, why_cap);
+    int rc = host->closing ? P2P_ECANCELED : p2p__target_parse(host, text, &target, why, why_cap);
     if (rc < 0)
         return rc;
     if (p2p_peer_id_equal(&target.peer, p2p_host_peer(host))) {
@@ -591,19 +543,22 @@ p2p_op *p2p_host_connect(p2p_host *host, const char *target, const p2p_dial_opts
 
 int p2p_host_add_addr(p2p_host *host, const p2p_peer_id *id, const p2p_multiaddr *addr, int ttl_ms)
 {
-    struct io_addr at;
+    p2p_multiaddr bare = *addr;
     p2p_peer_id named;
-    int rc = p2p__tcp_parse(addr, host->shard.io, &at, &named);
-    if (rc < 0)
-        return rc;
+    struct transport *transport;
+    const char *why;
+    p2p__addr_take_peer(&bare, &named);
     if (named.len && !p2p_peer_id_equal(&named, id))
         return P2P_EADDR;
+    int rc = p2p__resolve_has_name(&bare) ? 0 : p2p__transport_find(host, &bare, &transport, &why);
+    if (rc < 0)
+        return rc;
     if (!p2p__peer_find(host, id) && host->peer_map.count >= PEERS_MAX)
         return P2P_ELIMIT;
     struct peer *peer = p2p__peer_get(host, id);
     if (!peer)
         return P2P_ENOMEM;
-    rc = p2p__peer_add_addr(host, peer, &at, ttl_ms);
+    rc = p2p__peer_add_addr(host, peer, &bare, ttl_ms);
     p2p__peer_release(host, peer);
     return rc;
 }

@@ -70,6 +70,9 @@ static void events_run(struct work *work)
     p2p_host *self = P2P__CONTAINER(work, p2p_host, work);
     tell_limit(self);
     tell_warning(self);
+    if (self->interfaces_changed && !self->closing)
+        p2p__listen_refresh(self);
+    self->interfaces_changed = false;
     if (!self->changed || self->closing)
         return;
     self->changed = false;
@@ -78,6 +81,13 @@ static void events_run(struct work *work)
         if (observer->changed)
             observer->changed(observer);
     }
+}
+
+static void on_interfaces(void *user)
+{
+    p2p_host *self = user;
+    self->interfaces_changed = true;
+    p2p__work_mark(&self->shard, &self->work);
 }
 
 void p2p_host_set_events(p2p_host *self, const p2p_host_events *events, void *user)
@@ -132,6 +142,7 @@ static void host_free(p2p_host *self)
         a->free_fn(a->state);
         p2p__free(a);
     }
+    p2p__transports_fini(self);
     p2p__peers_fini(self);
     p2p__web_files_free(self);
     p2p__free(self->warning);
@@ -371,6 +382,8 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     self->shard.securities = self->securities;
     rc = p2p__shard_init(&self->shard, (size_t)p2p__config_number(self->config, OPTION_MEMORY));
     if (rc == 0)
+        rc = p2p__transports_init(self);
+    if (rc == 0)
         rc = p2p__web_files_open(self, why, why_cap);
     if (rc == P2P_ENOMEM)
         snprintf(why, why_cap, "%s", p2p_code_text(rc));
@@ -393,6 +406,7 @@ static p2p_host *host_alloc(const p2p_config *config)
     work_init(&self->work, events_run);
     list_init(&self->conns);
     list_init(&self->listeners);
+    list_init(&self->transports);
     list_init(&self->peers);
     list_init(&self->dials);
     list_init(&self->ops);
@@ -429,6 +443,7 @@ int p2p__host_new(const p2p_config *config, p2p_io *io, p2p_host **out, p2p_erro
         return rc;
     }
     self->shard.io->turn = host_turn;
+    self->shard.io->interfaces_changed = on_interfaces;
     self->shard.io->user = self;
     *out = self;
     return 0;

@@ -8,6 +8,7 @@
 #include "codec/psk.h"
 #include "conn/conn.h"
 #include "host/config.h"
+#include "transport/transport.h"
 
 /* ---- for services (p2p_host_new is in services/services.c: a host and its services) ---- */
 
@@ -41,13 +42,14 @@ enum {
                          connections */
     PEER_ADDRS_MAX = 64,
     DIAL_ADDRS_MAX = 8, /* tried in one dial */
-    LISTENER_ADDRS_MAX = 32,
     LIMIT_EVENTS_PER_S = 10,
 };
 
+struct addr_copy;
+
 struct known_addr {
     struct known_addr *next;
-    struct io_addr addr;
+    struct addr_copy *addr; /* may have names */
     uint64_t expires_us;
 };
 
@@ -78,7 +80,7 @@ struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id);
 struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id);
 /* Frees it if nothing needs it any more. */
 void p2p__peer_release(p2p_host *host, struct peer *peer);
-int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const struct io_addr *addr, int ttl_ms);
+int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms);
 /* An open connection, or NULL. */
 p2p_conn *p2p__peer_conn(const struct peer *peer);
 void p2p__peers_fini(p2p_host *host);
@@ -112,26 +114,28 @@ void p2p__limits_leave(p2p_host *host, struct conn_entry *entry);
 /* ---- conns.c ---- */
 
 extern const struct conn_owner p2p__host_owner;
-/* A connection over a link, entered into the host's books. NULL: no memory. */
-p2p_conn *p2p__host_add_conn(p2p_host *host, struct link *link, bool outbound,
-                             const p2p_peer_id *expected, struct conn_entry **entry);
+/* A connection over what a transport brought, which it takes over, entered into the host's books.
+ * NULL: no memory; the passage is closed then. */
+p2p_conn *p2p__host_add_conn(p2p_host *host, const struct transport *transport,
+                             struct passage *passage, bool outbound, const p2p_peer_id *expected,
+                             struct conn_entry **entry);
+void p2p__passage_close(struct passage *passage);
+
+/* ---- transports.c ---- */
+
+int p2p__transports_init(p2p_host *host);
+void p2p__transports_fini(p2p_host *host);
+/* Another one, for a service; the host frees it. NULL: no memory. */
+struct transport *p2p__host_add_transport(p2p_host *host, const struct transport_ops *ops);
+/* Which transport an address without /p2p/PEER is for: 0; P2P_ENOTSUP or P2P_EADDR with a sentence
+ * of static storage. */
+int p2p__transport_find(const p2p_host *host, const p2p_multiaddr *addr, struct transport **out,
+                        const char **why);
 
 /* ---- listen.c ---- */
 
-struct listener {
-    struct list node;
-    struct work work;
-    struct timer timer;
-    p2p_host *host;
-    struct io_listener *io;
-    struct io_addr addrs[LISTENER_ADDRS_MAX]; /* a wildcard: one per interface */
-    size_t addr_count, told_count;
-    bool ws;   /* WebSocket is spoken there too; plain libp2p always is */
-    bool both; /* and both are announced */
-};
-
-/* The listening address to dial remote from, or NULL. */
-const struct io_addr *p2p__listen_local_for(const p2p_host *host, const struct io_addr *remote);
+/* Interfaces changed: what wildcards stand for is looked at again. */
+void p2p__listen_refresh(p2p_host *host);
 void p2p__listen_close_all(p2p_host *host);
 
 /* ---- web_files.c: the options wss_cert, wss_key, wss_ca ---- */
@@ -201,8 +205,9 @@ struct p2p_host {
     const p2p_host_events *events;
     void *events_user;
     struct list conns;     /* p2p_conn.all, half-open ones too */
-    struct list listeners; /* listener.node */
-    struct list peers;     /* peer.all */
+    struct list listeners; /* of listen.c */
+    struct list transports;
+    struct list peers; /* peer.all */
     struct list dials;
     struct list ops; /* p2p_op.all */
     struct list observers;
@@ -219,7 +224,8 @@ struct p2p_host {
     char *warning;                          /* to be told: the last one */
     int warning_code;
     bool own_io, closing, started;
-    bool changed; /* observers are to be told */
+    bool changed;            /* observers are to be told */
+    bool interfaces_changed; /* listeners are to look again */
 };
 
 /* Makes a p2p_error of a code and a sentence, for the err parameters. */

@@ -6,90 +6,126 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "transport/tcp.h"
+#include "codec/addr_copy.h"
+#include "codec/addr_facts.h"
+#include "transport/ip.h"
 
 enum {
     ACCEPTS_PER_PASS = 64,
     /* When descriptors run out, accepting again at once would only spin. */
     ACCEPT_PAUSE_US = 100 * 1000,
     INTERFACES_MAX = 128,
+    ASKED_MAX = 4,           /* addresses that one port serves: /tcp/P, /tcp/P/ws, ... */
+    LISTENER_ADDRS_MAX = 64, /* a wildcard stands for many */
 };
 
-static void refuse(p2p_host *host, struct link *link, const char *limit)
+/* One of the addresses by which a listener can be reached. */
+struct announced {
+    struct addr_copy *addr;
+    bool told;
+    bool stale; /* to be told and dropped */
+};
+
+struct listener {
+    struct list node;
+    struct work work;
+    struct timer timer;
+    p2p_host *host;
+    struct transport_listener *io;      /* NULL: closed */
+    struct addr_copy *asked[ASKED_MAX]; /* with the port that it got */
+    size_t asked_count;
+    struct announced addrs[LISTENER_ADDRS_MAX];
+    size_t addr_count;
+};
+
+static void refuse(p2p_host *host, struct passage *passage, const char *limit)
 {
-    link->ops->close(link, true);
+    p2p__passage_close(passage);
     p2p__host_owner.limited(host, limit, "an inbound connection was refused");
 }
 
-static void take(struct listener *self, struct link *link)
+static void take(struct listener *self, struct passage *passage)
 {
     p2p_host *host = self->host;
     const char *limit = NULL;
     struct conn_entry probe = {0};
     if (host->closing) {
-        link->ops->close(link, true);
+        p2p__passage_close(passage);
         return;
     }
-    if (p2p__limits_enter(host, &probe, &link->remote, &limit) < 0) {
-        refuse(host, link, limit);
+    if (p2p__limits_enter(host, &probe, &passage->remote, &limit) < 0) {
+        refuse(host, passage, limit);
         return;
     }
     struct conn_entry *entry = NULL;
-    p2p_conn *conn = p2p__host_add_conn(host, link, false, NULL, &entry);
-    if (!conn) {
+    if (!p2p__host_add_conn(host, self->io->transport, passage, false, NULL, &entry)) {
         p2p__limits_leave(host, &probe);
         return;
     }
     entry->ip = probe.ip;
     entry->half_open = probe.half_open;
-    conn->sniff_ws = self->ws;
 }
 
-static void tell_listening(struct listener *self)
+/* ---- telling ---- */
+
+static void tell(struct listener *self, const struct announced *which, bool listening)
 {
     p2p_host *host = self->host;
-    while (self->told_count < self->addr_count) {
-        p2p_multiaddr addr;
-        p2p__tcp_format(&self->addrs[self->told_count++], &addr);
-        p2p__addr_append_peer(&addr, p2p_host_peer(host));
-        if (host->events && host->events->on_listening)
-            host->events->on_listening(host, &addr, host->events_user);
+    p2p_multiaddr addr;
+    addr_load(which->addr, &addr);
+    p2p__addr_append_peer(&addr, p2p_host_peer(host));
+    const p2p_host_events *events = host->events;
+    if (listening && events && events->on_listening)
+        events->on_listening(host, &addr, host->events_user);
+    if (!listening && events && events->on_unlistening)
+        events->on_unlistening(host, &addr, host->events_user);
+}
+
+/* A callback may listen on more, which adds at the end. */
+static void tell_changes(struct listener *self)
+{
+    for (size_t i = 0; i < self->addr_count;) {
+        struct announced *which = &self->addrs[i];
+        if (!which->stale) {
+            bool news = !which->told;
+            which->told = true;
+            i++;
+            if (news)
+                tell(self, which, true);
+            continue;
+        }
+        struct announced gone = *which;
+        self->addr_count--;
+        memmove(which, which + 1, (self->addr_count - i) * sizeof(*which));
+        if (gone.told)
+            tell(self, &gone, false);
+        p2p__free(gone.addr);
     }
 }
 
 static void bury(struct work *work)
 {
-    p2p__free(P2P__CONTAINER(work, struct listener, work));
+    struct listener *self = P2P__CONTAINER(work, struct listener, work);
+    for (size_t i = 0; i < self->asked_count; i++)
+        p2p__free(self->asked[i]);
+    p2p__free(self);
 }
 
-static void tell_unlistening(struct listener *self)
-{
-    p2p_host *host = self->host;
-    for (size_t i = 0; i < self->told_count; i++) {
-        p2p_multiaddr addr;
-        p2p__tcp_format(&self->addrs[i], &addr);
-        p2p__addr_append_peer(&addr, p2p_host_peer(host));
-        if (host->events && host->events->on_unlistening)
-            host->events->on_unlistening(host, &addr, host->events_user);
-    }
-    p2p__work_bury(&host->shard, &self->work, bury);
-}
+/* ---- accepting ---- */
 
 static void listener_run(struct work *work)
 {
     struct listener *self = P2P__CONTAINER(work, struct listener, work);
     p2p_host *host = self->host;
+    tell_changes(self);
     if (!self->io) {
-        tell_unlistening(self);
+        p2p__work_bury(&host->shard, &self->work, bury);
         return;
     }
-    tell_listening(self);
     for (int i = 0; self->io && i < ACCEPTS_PER_PASS; i++) {
-        struct link *link = NULL;
+        struct passage passage = {.link = NULL};
         int sys_errno = 0;
-        int rc = self->io->acceptable
-                     ? host->shard.io->ops->accept(self->io, &host->shard.pool, &link, &sys_errno)
-                     : P2P_EAGAIN;
+        int rc = self->io->transport->ops->accept(self->io, &passage, &sys_errno);
         if (rc == P2P_ELIMIT) {
             timer_set(&host->shard, &self->timer, host->shard.now_us + ACCEPT_PAUSE_US);
             p2p__host_owner.limited(host, "descriptors",
@@ -97,7 +133,7 @@ static void listener_run(struct work *work)
         }
         if (rc < 0)
             return;
-        take(self, link);
+        take(self, &passage);
     }
     if (self->io)
         p2p__work_mark(&host->shard, &self->work);
@@ -106,121 +142,185 @@ static void listener_run(struct work *work)
 static void resume(struct timer *timer)
 {
     struct listener *self = P2P__CONTAINER(timer, struct listener, timer);
-    self->host->shard.io->ops->resume(self->io);
+    self->io->transport->ops->resume(self->io);
     p2p__work_mark(&self->host->shard, &self->work);
 }
 
-static void listener_wake(struct io_listener *io)
+static void listener_wake(struct transport_listener *io)
 {
     struct listener *self = io->owner;
     p2p__work_mark(&self->host->shard, &self->work);
 }
 
-/* A wildcard stands for each interface's address of its family. */
-static void announce(struct listener *self, const struct io_addr *addr)
+/* ---- addresses ---- */
+
+static int announce(struct listener *self, const p2p_multiaddr *addr)
 {
-    if (self->addr_count < LISTENER_ADDRS_MAX)
-        self->addrs[self->addr_count++] = *addr;
+    for (size_t i = 0; i < self->addr_count; i++) {
+        if (addr_is(self->addrs[i].addr, addr)) {
+            self->addrs[i].stale = false;
+            return 0;
+        }
+    }
+    if (self->addr_count == LISTENER_ADDRS_MAX)
+        return 0;
+    struct addr_copy *copy = addr_copy(addr);
+    if (!copy)
+        return P2P_ENOMEM;
+    self->addrs[self->addr_count++] = (struct announced){.addr = copy};
+    return 0;
 }
 
-static void expand(struct listener *self, bool ws)
+/* A wildcard stands for each interface's address of its family. */
+static int expand(struct listener *self, const p2p_multiaddr *asked)
 {
     struct p2p_io *io = self->host->shard.io;
-    struct io_addr bound = self->io->local;
-    bound.ws = ws;
-    if (!p2p__io_addr_is_any(&bound)) {
-        announce(self, &bound);
-        return;
-    }
+    struct addr_facts facts;
+    p2p__addr_facts(asked, &facts);
+    if (!facts.any)
+        return announce(self, asked);
+    (void)io->ops->watch_interfaces(io); /* where nobody tells, they stay as they are */
     struct io_interface found[INTERFACES_MAX];
-    int count = io->ops->interfaces(io, found, INTERFACES_MAX);
-    for (int i = 0; i < count && i < INTERFACES_MAX; i++) {
-        if (!found[i].up || found[i].addr.family != bound.family)
+    int count = io->ops->interfaces(io, found, INTERFACES_MAX), rc = 0;
+    for (int i = 0; i < count && i < INTERFACES_MAX && rc == 0; i++) {
+        p2p_multiaddr front, addr;
+        if (!found[i].up || found[i].addr.family != facts.family)
             continue;
-        found[i].addr.ws = ws;
-        found[i].addr.port = bound.port;
-        announce(self, &found[i].addr);
+        p2p__ip_format(&found[i].addr, &front);
+        if (p2p__addr_with_front(asked, &facts, &front, &addr) == 0)
+            rc = announce(self, &addr);
     }
+    return rc;
 }
 
-static void listen_error(p2p_error **err, const p2p_multiaddr *addr, int code, int sys_errno)
+void p2p__listen_refresh(p2p_host *host)
+{
+    for (struct list *node = host->listeners.next; node != &host->listeners; node = node->next) {
+        struct listener *self = P2P__CONTAINER(node, struct listener, node);
+        for (size_t i = 0; i < self->addr_count; i++)
+            self->addrs[i].stale = true;
+        for (size_t i = 0; i < self->asked_count; i++) {
+            p2p_multiaddr asked;
+            addr_load(self->asked[i], &asked);
+            (void)expand(self, &asked); /* out of memory: the next change brings it */
+        }
+        p2p__work_mark(&host->shard, &self->work);
+    }
+    p2p__host_changed(host);
+}
+
+/* ---- the public functions ---- */
+
+static void listen_error(p2p_error **err, const p2p_multiaddr *addr, int code, int sys_errno,
+                         const char *why)
 {
     char text[P2P_MULTIADDR_TEXT_MAX], message[P2P_MULTIADDR_TEXT_MAX + 160];
     if (p2p_multiaddr_format(addr, text, sizeof(text)) < 0)
         text[0] = '\0';
-    const char *why = code == P2P_ENOTSUP ? "no transport for it is built in"
-                      : code == P2P_EADDR ? "there is no such zone"
-                      : sys_errno         ? strerror(sys_errno)
-                                          : p2p_code_text(code);
+    if (!why)
+        why = sys_errno ? strerror(sys_errno) : p2p_code_text(code);
     snprintf(message, sizeof(message), "cannot listen on %s: %s", text, why);
     p2p__host_error(err, code, sys_errno, message);
 }
 
-/* /tcp/PORT and /tcp/PORT/ws are one port, which tells the two apart. */
-static bool share(p2p_host *host, const struct io_addr *bare, bool ws)
+static struct listener *listener_new(p2p_host *host)
 {
-    for (struct list *node = host->listeners.next; node != &host->listeners; node = node->next) {
-        struct listener *self = P2P__CONTAINER(node, struct listener, node);
-        if (self->both || self->addrs[0].ws == ws || !p2p__io_addr_equal(&self->io->local, bare))
-            continue;
-        self->both = self->ws = true;
-        expand(self, ws);
+    struct listener *self = p2p__alloc(sizeof(*self));
+    if (!self)
+        return NULL;
+    self->host = host;
+    self->timer.fire = resume;
+    work_init(&self->work, listener_run);
+    list_init(&self->node);
+    return self;
+}
+
+static void listener_close(struct listener *self)
+{
+    struct shard *shard = &self->host->shard;
+    self->io->transport->ops->close(self->io);
+    self->io = NULL;
+    timer_set(shard, &self->timer, HEAP_NEVER);
+    for (size_t i = 0; i < self->addr_count; i++)
+        self->addrs[i].stale = true;
+    p2p__work_mark(shard, &self->work);
+}
+
+/* What a port serves from now on. */
+static int serve(struct listener *self, const p2p_multiaddr *addr)
+{
+    p2p_multiaddr bound;
+    self->io->transport->ops->bound(self->io, addr, &bound);
+    if (self->asked_count == ASKED_MAX)
+        return P2P_ELIMIT;
+    struct addr_copy *copy = addr_copy(&bound);
+    if (!copy)
+        return P2P_ENOMEM;
+    self->asked[self->asked_count++] = copy;
+    return expand(self, &bound);
+}
+
+static int listen_at(p2p_host *host, struct transport *transport, const p2p_multiaddr *addr,
+                     int *sys_errno)
+{
+    struct listener *fresh = listener_new(host), *self = fresh;
+    struct transport_listener *io = NULL;
+    if (!fresh)
+        return P2P_ENOMEM;
+    int rc = transport->ops->listen(transport, addr, &io, sys_errno);
+    if (rc == 0 && io->owner) {
+        self = io->owner; /* a port that is listened on already */
+        p2p__free(fresh);
+        rc = serve(self, addr);
         p2p__work_mark(&host->shard, &self->work);
-        p2p__host_changed(host);
-        return true;
+        return rc;
     }
-    return false;
+    if (rc < 0) {
+        p2p__free(fresh);
+        return rc;
+    }
+    self->io = io;
+    io->owner = self;
+    io->wake = listener_wake;
+    list_append(&host->listeners, &self->node);
+    rc = serve(self, addr);
+    if (rc < 0) {
+        list_remove(&self->node);
+        listener_close(self);
+    }
+    p2p__work_mark(&host->shard, &self->work);
+    return rc;
 }
 
 int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
 {
-    struct io_addr at = {0};
+    p2p_multiaddr bare = *addr;
     p2p_peer_id peer;
+    struct transport *transport = NULL;
+    const char *why = NULL;
     int sys_errno = 0;
-    struct p2p_io *io = host->shard.io;
     if (err)
         *err = NULL;
-    int rc = host->closing ? P2P_ECLOSED : p2p__tcp_parse(addr, io, &at, &peer);
+    p2p__addr_take_peer(&bare, &peer);
+    int rc = host->closing ? P2P_ECLOSED : p2p__transport_find(host, &bare, &transport, &why);
     if (rc == 0 && peer.len && !p2p_peer_id_equal(&peer, p2p_host_peer(host)))
         rc = P2P_EPEERID;
-    struct io_addr bare = at;
-    bare.ws = false;
-    if (rc == 0 && share(host, &bare, at.ws))
-        return 0;
-    struct listener *self = rc == 0 ? p2p__alloc(sizeof(*self)) : NULL;
-    if (rc == 0 && !self)
-        rc = P2P_ENOMEM;
     if (rc == 0)
-        rc = io->ops->listen(io, &bare, &self->io, &sys_errno);
+        why = NULL;
+    if (rc == 0)
+        rc = listen_at(host, transport, &bare, &sys_errno);
     if (rc < 0) {
-        p2p__free(self);
-        listen_error(err, addr, rc, sys_errno);
+        listen_error(err, addr, rc, sys_errno, rc == P2P_ECLOSED || rc == P2P_EPEERID ? NULL : why);
         return rc;
     }
-    assert(self);
-    self->host = host;
-    self->io->owner = self;
-    self->io->wake = listener_wake;
-    self->timer.fire = resume;
-    work_init(&self->work, listener_run);
-    list_append(&host->listeners, &self->node);
-    self->ws = at.ws;
-    expand(self, at.ws);
-    p2p__work_mark(&host->shard, &self->work);
     p2p__host_changed(host);
     return 0;
 }
 
 void p2p__listen_close_all(p2p_host *host)
 {
-    struct list *node;
-    while ((node = list_pop(&host->listeners))) {
-        struct listener *self = P2P__CONTAINER(node, struct listener, node);
-        host->shard.io->ops->unlisten(self->io);
-        self->io = NULL;
-        timer_set(&host->shard, &self->timer, HEAP_NEVER);
-        p2p__work_mark(&host->shard, &self->work);
-    }
+    for (struct list *node; (node = list_pop(&host->listeners));)
+        listener_close(P2P__CONTAINER(node, struct listener, node));
 }
 
 int p2p_host_addr(const p2p_host *host, size_t index, p2p_multiaddr *out)
@@ -228,31 +328,13 @@ int p2p_host_addr(const p2p_host *host, size_t index, p2p_multiaddr *out)
     const struct list *node = host->listeners.next;
     for (; node != &host->listeners; node = node->next) {
         const struct listener *self = P2P__CONTAINER(node, const struct listener, node);
-        if (index < self->addr_count) {
-            p2p__tcp_format(&self->addrs[index], out);
+        for (size_t i = 0; i < self->addr_count; i++) {
+            if (self->addrs[i].stale || index-- > 0)
+                continue;
+            addr_load(self->addrs[i].addr, out);
             p2p__addr_append_peer(out, p2p_host_peer(host));
             return 0;
         }
-        index -= self->addr_count;
     }
     return P2P_ENOENT;
-}
-
-const struct io_addr *p2p__listen_local_for(const p2p_host *host, const struct io_addr *remote)
-{
-    bool remote_loopback = p2p__io_addr_is_loopback(remote);
-    const struct list *node = host->listeners.next;
-    for (; node != &host->listeners; node = node->next) {
-        const struct listener *self = P2P__CONTAINER(node, const struct listener, node);
-        const struct io_addr *local = &self->io->local;
-        if (local->family != remote->family || p2p__io_addr_equal(local, remote))
-            continue;
-        bool any = p2p__io_addr_is_any(local);
-        /* From a wildcard port to itself the kernel would connect a socket to itself. */
-        if (any && remote_loopback && local->port == remote->port)
-            continue;
-        if (any || p2p__io_addr_is_loopback(local) == remote_loopback)
-            return local;
-    }
-    return NULL;
 }

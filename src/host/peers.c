@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/addr_copy.h"
 
 static uint64_t hash_of(const p2p_host *host, const p2p_peer_id *id)
 {
@@ -47,6 +48,7 @@ static void drop_expired(p2p_host *host, struct peer *peer)
             continue;
         }
         *at = known->next;
+        p2p__free(known->addr);
         p2p__free(known);
         peer->addr_count--;
     }
@@ -58,6 +60,7 @@ static void peer_free(p2p_host *host, struct peer *peer)
     list_remove(&peer->all);
     while (peer->addrs) {
         struct known_addr *next = peer->addrs->next;
+        p2p__free(peer->addrs->addr);
         p2p__free(peer->addrs);
         peer->addrs = next;
     }
@@ -79,13 +82,13 @@ void p2p__peers_fini(p2p_host *host)
     p2p__map_fini(&host->peer_map);
 }
 
-int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const struct io_addr *addr, int ttl_ms)
+int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms)
 {
     uint64_t expires =
         ttl_ms < 0 ? HEAP_NEVER : io_now_us(host->shard.io) + (uint64_t)ttl_ms * 1000;
     drop_expired(host, peer);
     for (struct known_addr *known = peer->addrs; known; known = known->next) {
-        if (p2p__io_addr_equal(&known->addr, addr)) {
+        if (addr_is(known->addr, addr)) {
             known->expires_us = expires > known->expires_us ? expires : known->expires_us;
             return 0;
         }
@@ -93,9 +96,13 @@ int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const struct io_addr *
     if (peer->addr_count == PEER_ADDRS_MAX)
         return P2P_ELIMIT;
     struct known_addr *known = p2p__alloc(sizeof(*known));
-    if (!known)
+    struct addr_copy *copy = addr_copy(addr);
+    if (!known || !copy) {
+        p2p__free(known);
+        p2p__free(copy);
         return P2P_ENOMEM;
-    *known = (struct known_addr){.next = peer->addrs, .addr = *addr, .expires_us = expires};
+    }
+    *known = (struct known_addr){.next = peer->addrs, .addr = copy, .expires_us = expires};
     peer->addrs = known;
     peer->addr_count++;
     return 0;

@@ -16,7 +16,7 @@ static bool is_mapped(const struct io_addr *a)
 
 bool p2p__io_addr_equal(const struct io_addr *a, const struct io_addr *b)
 {
-    return a->family == b->family && a->port == b->port && a->ws == b->ws &&
+    return a->family == b->family && a->port == b->port &&
            (a->family == 4 || a->scope == b->scope) && memcmp(a->ip, b->ip, ip_len(a)) == 0;
 }
 

@@ -33,10 +33,9 @@ enum {
 };
 
 /* An IP endpoint without a socket header. ip holds 4 or 16 bytes in network order; scope is the
- * interface index of a link-local IPv6 address. A backend ignores what is spoken over it. */
+ * interface index of a link-local IPv6 address. */
 struct io_addr {
-    uint8_t family; /* 4 or 6 */
-    bool ws;        /* WebSocket is spoken over it */
+    uint8_t family; /* 4 or 6; 0: none */
     uint16_t port;
     uint32_t scope;
     uint8_t ip[16];

@@ -202,6 +202,22 @@ static void test_a_known_address_serves_where_the_name_does_not(void **state)
     teardown(&s);
 }
 
+static void test_a_known_address_may_have_a_name(void **state)
+{
+    struct setting s;
+    p2p_multiaddr addr;
+    setup(&s, state);
+    names_add(&s.names, "node.test", s.ip);
+    snprintf(s.target, sizeof(s.target), "/dns4/node.test%s" OTHER_PEER, s.tcp);
+    assert_int_equal(p2p_multiaddr_parse(s.target, &addr), 0);
+    assert_int_equal(p2p_host_add_addr(s.a, p2p_host_peer(s.b), &addr, -1), P2P_EADDR);
+    snprintf(s.target, sizeof(s.target), "/dns4/node.test%s%s", s.tcp, s.peer);
+    assert_int_equal(p2p_multiaddr_parse(s.target, &addr), 0);
+    assert_int_equal(p2p_host_add_addr(s.a, p2p_host_peer(s.b), &addr, -1), 0);
+    assert_int_equal(dial_within(&s, s.peer + strlen("/p2p/"), 0), 0);
+    teardown(&s);
+}
+
 static void test_F04_entries_of_other_peers_are_left_out(void **state)
 {
     struct setting s;
@@ -528,6 +544,7 @@ int main(void)
         BOTH(test_a_silent_name_server_ends_at_the_deadline),
         BOTH(test_a_dial_is_cancelled_while_the_name_is_asked_for),
         BOTH(test_a_known_address_serves_where_the_name_does_not),
+        BOTH(test_a_known_address_may_have_a_name),
         BOTH(test_F04_entries_of_other_peers_are_left_out),
         BOTH(test_F01_chains_of_dnsaddr),
         BOTH(test_F01_a_loop_ends),
