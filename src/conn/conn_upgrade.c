@@ -430,19 +430,6 @@ static const char *sentence(int code)
     }
 }
 
-static void upgrade_failed(struct p2p_conn *self, int rc)
-{
-    /* The layers that stand say why they end, but for what may have left half a record. */
-    if (rc != P2P_ENOMEM)
-        (void)p2p__stack_close(&self->stack, self->shard, self->link);
-    if (self->upgrade && rc == P2P_EPEERID)
-        wrong_peer(self);
-    else if (self->upgrade && self->upgrade->result.error)
-        end(self, rc, self->upgrade->result.error);
-    else
-        end(self, rc, sentence(rc));
-}
-
 static void upgrade_link_ended(struct p2p_conn *self)
 {
     struct link *link = self->link;
@@ -456,6 +443,21 @@ static void upgrade_link_ended(struct p2p_conn *self)
     } else {
         end(self, P2P_EHANDSHAKE, "the remote closed the connection during the handshake");
     }
+}
+
+static void upgrade_failed(struct p2p_conn *self, int rc)
+{
+    /* The layers that stand say why they end, but for what may have left half a record. */
+    if (rc != P2P_ENOMEM)
+        (void)p2p__stack_close(&self->stack, self->shard, self->link);
+    if (self->upgrade && rc == P2P_EPEERID)
+        wrong_peer(self);
+    else if (rc == P2P_EEOF)
+        upgrade_link_ended(self);
+    else if (self->upgrade && self->upgrade->result.error)
+        end(self, rc, self->upgrade->result.error);
+    else
+        end(self, rc, sentence(rc));
 }
 
 /* More for the next layer: what those that stand can open, or else from the link. True if anything

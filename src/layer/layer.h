@@ -139,7 +139,8 @@ struct layer_ops {
 
     /* Opens the next record of `in` in place and consumes it: STEP_DONE with *plain (len may be 0),
      * STEP_WANT_INPUT (plain->len, 0 before, may say how many bytes the record lacks, or how many
-     * will be handed on as they come), or an error that ends the connection. */
+     * will be handed on as they come), P2P_EEOF once the remote has said goodbye (it stays: the
+     * link's end, and close answers it), or an error that ends the connection. */
     int (*open)(void *state, const struct layer_env *, struct buf *in, struct span *plain);
     /* Seals at most plain_max bytes, gathered from in, as one record at out (room for their sum +
      * overhead). Returns the record's length, or an error. */
@@ -168,8 +169,7 @@ extern const struct layer_ops p2p__layer_signed;    /* /libp2p-c/signed/1.0.0; c
 extern const struct layer_ops p2p__layer_pnet;
 /* TLS under WebSocket: proves a name to the client, but no peer (remote_peer_len stays 0). */
 extern const struct layer_ops p2p__layer_web_tls;
-/* WebSocket, which lies under a secure channel too and proves nobody. open returns P2P_EEOF when
- * the remote has said goodbye: the link's end, and close then answers it. */
+/* WebSocket, which lies under a secure channel too and proves nobody. */
 extern const struct layer_ops p2p__layer_ws;
 
 #endif

@@ -184,9 +184,10 @@ int p2p__tls_open(void *state, const struct layer_env *env, struct buf *in, stru
     struct tls_state *self = state;
     if (self->failed < 0)
         return self->failed;
-    /* Section 6.1: what comes after close_notify is ignored. */
+    /* Section 6.1: what comes after close_notify is ignored. It ends one direction; but no muxer
+     * goes on in the other, and a remote that keeps the link open has nothing more to say. */
     if (self->ended)
-        buf_consume(in, buf_len(in));
+        return P2P_EEOF;
     int code = open_record(self, env, in, plain);
     if (code < 0)
         self->failed = code;
