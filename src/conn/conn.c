@@ -290,8 +290,7 @@ static void conn_run(struct work *work)
         return;
     }
     if (p2p__buf_settle(&self->plain, &shard->pool) < 0 ||
-        p2p__stack_settle(&self->stack, shard) < 0 ||
-        p2p__buf_settle(&self->link->in, &shard->pool) < 0) {
+        p2p__stack_settle(&self->stack, shard) < 0 || link_rest(self->link) < 0) {
         buf_consume(&self->link->in, buf_len(&self->link->in));
         buf_consume(&self->plain, buf_len(&self->plain));
         p2p__conn_end(self, (struct ending){.code = P2P_ENOMEM});

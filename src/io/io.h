@@ -114,6 +114,15 @@ static inline int link_send(struct link *self, const struct iov *iov, size_t iov
     return 0;
 }
 
+/* At the end of a turn. What `in` has borrowed may stay in the scratch: as soon as another link
+ * needs that, the backend copies it into memory of its own. Returns as p2p__buf_settle. */
+static inline int link_rest(struct link *self)
+{
+    if (buf_borrowed(&self->in) && buf_len(&self->in))
+        return 0;
+    return p2p__buf_settle(&self->in, self->pool);
+}
+
 struct io_listener {
     void (*wake)(struct io_listener *);
     void *owner;

@@ -135,10 +135,17 @@ static size_t fill_in_place(struct uv_link *self, size_t want)
     return n;
 }
 
-static bool scratch_free_for(const struct uv_io *io, const struct link *link)
+/* The scratch is needed: who left bytes there gets memory for them. */
+static void evict(struct uv_io *io, const struct link *wanted_by)
 {
-    const struct link *by = io->borrower;
-    return !by || by == link || !buf_borrowed(&by->in) || buf_len(&by->in) == 0;
+    struct link *by = io->borrower;
+    io->borrower = NULL;
+    if (!by || by == wanted_by || !buf_borrowed(&by->in) || p2p__buf_settle(&by->in, by->pool) == 0)
+        return;
+    buf_consume(&by->in, buf_len(&by->in));
+    p2p__buf_fini(&by->in, by->pool);
+    (void)out_of_memory((struct uv_link *)by);
+    tell(by);
 }
 
 /* Few leftovers move before the new bytes; more are copied out and joined by the new bytes, in a
@@ -147,7 +154,7 @@ static size_t fill_scratch(struct uv_link *self, size_t want)
 {
     struct uv_io *io = self->sock.io;
     struct link *link = &self->link;
-    assert(scratch_free_for(io, link)); /* settle one link before filling the next */
+    evict(io, link);
     if (!io->scratch)
         io->scratch = p2p__realloc(NULL, UV_SCRATCH_LEN);
     if (!io->scratch || p2p__buf_settle(&link->in, link->pool) < 0)

@@ -122,6 +122,68 @@ static void test_borrow_and_settle(void **state)
     world_close(&w);
 }
 
+/* What one link left in the scratch stays there until another one needs it. */
+static void test_left_in_the_scratch(void **state)
+{
+    (void)state;
+    struct world w;
+    struct pair p, q;
+    world_open(&w);
+    pair_open(&w, &p, localhost(0));
+    pair_open(&w, &q, localhost(0));
+    fill_with(&w, p.a, p.b, 'a', 1000);
+    buf_consume(&p.b->in, 10);
+    assert_int_equal(link_rest(p.b), 0);
+    assert_true(buf_borrowed(&p.b->in));
+    assert_int_equal(w.pool.used_bytes, 0);
+    fill_with(&w, q.a, q.b, 'b', 1000);
+    assert_false(buf_borrowed(&p.b->in));
+    assert_true(buf_borrowed(&q.b->in));
+    assert_int_equal(buf_len(&p.b->in), 990);
+    assert_int_equal(w.pool.copied_bytes, 990);
+    for (size_t i = 0; i < 990; i++)
+        assert_int_equal(buf_data(&p.b->in)[i], 'a');
+    fill_with(&w, p.a, p.b, 'c', 10);
+    assert_int_equal(buf_len(&p.b->in), 1000);
+    assert_int_equal(buf_data(&p.b->in)[990], 'c');
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(buf_data(&q.b->in)[i], 'b');
+    buf_consume(&q.b->in, 1000);
+    assert_int_equal(link_rest(q.b), 0);
+    assert_null(q.b->in.block);
+    pair_close(&w, &p);
+    pair_close(&w, &q);
+    world_close(&w);
+}
+
+/* Without memory for them, the link that left them ends; the one that needed the scratch goes on.
+ */
+static void test_left_in_the_scratch_without_memory(void **state)
+{
+    (void)state;
+    struct world w;
+    struct pair p, q;
+    struct pool none;
+    p2p__pool_init(&none, 1);
+    world_open(&w);
+    pair_open(&w, &p, localhost(0));
+    pair_open(&w, &q, localhost(0));
+    fill_with(&w, p.a, p.b, 'a', 1000);
+    p.b->pool = &none;
+    unsigned wakes = w.link_wakes;
+    fill_with(&w, q.a, q.b, 'b', 1000);
+    assert_int_equal(p.b->err, P2P_ENOMEM);
+    assert_int_equal(buf_len(&p.b->in), 0);
+    assert_true(w.link_wakes > wakes);
+    assert_int_equal(q.b->err, 0);
+    assert_int_equal(buf_data(&q.b->in)[999], 'b');
+    p.b->pool = &w.pool;
+    pair_close(&w, &p);
+    pair_close(&w, &q);
+    world_close(&w);
+    p2p__pool_fini(&none);
+}
+
 /* A closed borrower has returned the scratch. */
 static void test_borrower_closed(void **state)
 {
@@ -592,6 +654,8 @@ int main(void)
         cmocka_unit_test(test_ipv6_echo),
         cmocka_unit_test(test_fill_never_exceeds_room),
         cmocka_unit_test(test_borrow_and_settle),
+        cmocka_unit_test(test_left_in_the_scratch),
+        cmocka_unit_test(test_left_in_the_scratch_without_memory),
         cmocka_unit_test(test_borrower_closed),
         cmocka_unit_test(test_fill_twice_without_settling),
         cmocka_unit_test(test_cut_record),

@@ -353,7 +353,7 @@ static void test_L10_hosts_come_and_go(void **state)
 {
     struct world world;
     world_init(&world, kind_of(state), 1, false);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 10000; i++) {
         p2p_io *io =
             world.kind == WORLD_UV ? p2p_io_uv(&world.loop) : p2p_sim_host(world.sim, NULL, 0);
         struct flight flight = {0};

@@ -63,6 +63,20 @@ static size_t readable_len(struct sim_end *self)
     return n;
 }
 
+/* The scratch is needed: who left bytes there gets memory for them. */
+static void evict(struct p2p_sim *sim, const struct link *wanted_by)
+{
+    struct link *by = sim->borrower;
+    sim->borrower = NULL;
+    if (!by || by == wanted_by || !buf_borrowed(&by->in) || p2p__buf_settle(&by->in, by->pool) == 0)
+        return;
+    buf_consume(&by->in, buf_len(&by->in));
+    p2p__buf_fini(&by->in, by->pool);
+    (void)fail(end_of(by), P2P_ENOMEM, ENOMEM);
+    if (by->wake)
+        by->wake(by);
+}
+
 /* As on a socket: few leftovers move before the new bytes, which are borrowed; more are joined by
  * them in owned memory. */
 static int put_in(struct sim_end *self, size_t n)
@@ -82,9 +96,7 @@ static int put_in(struct sim_end *self, size_t n)
         p2p__buf_commit(&link->in, n);
         return 0;
     }
-    /* One connection is pumped at a time, and settled before the next. */
-    const struct link *by = sim->borrower;
-    assert(!by || by == link || buf_len(&by->in) == 0 || !buf_borrowed(&by->in));
+    evict(sim, link);
     if (p2p__buf_settle(&link->in, link->pool) < 0)
         return P2P_ENOMEM;
     uint8_t *base = sim->scratch + IO_HEADROOM;
