@@ -2,13 +2,9 @@
 #define _GNU_SOURCE
 #include "tests/test.h"
 
-#include <net/if.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include "io/uv_internal.h"
+
+#include "tests/netns.h"
 
 static int changes;
 
@@ -21,17 +17,6 @@ static void on_change(void *user)
 {
     assert_ptr_equal(user, &changes);
     changes++;
-}
-
-static void set_loopback(bool up)
-{
-    struct ifreq request = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &request), 0);
-    request.ifr_flags = (short)(up ? request.ifr_flags | IFF_UP : request.ifr_flags & ~IFF_UP);
-    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
-    close(fd);
 }
 
 static int up_addresses(struct p2p_io *io)
@@ -54,7 +39,7 @@ static void wait_for(uv_loop_t *loop, int wanted)
 static void test_up_and_down(void **state)
 {
     (void)state;
-    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+    if (!netns_enter())
         skip();
     uv_loop_t loop;
     uv_loop_init(&loop);
@@ -65,16 +50,16 @@ static void test_up_and_down(void **state)
     assert_int_equal(up_addresses(io), 0);
     assert_int_equal(io->ops->watch_interfaces(io), 0);
     assert_int_equal(io->ops->watch_interfaces(io), 0);
-    set_loopback(true);
+    netns_loopback(true);
     wait_for(&loop, 1);
     assert_true(up_addresses(io) > 0);
     int before = changes;
-    set_loopback(false);
+    netns_loopback(false);
     wait_for(&loop, before + 1);
     assert_int_equal(up_addresses(io), 0);
     io->ops->detach(io);
     before = changes;
-    set_loopback(true);
+    netns_loopback(true);
     for (int i = 0; i < 10; i++)
         uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(changes, before);
