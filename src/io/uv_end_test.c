@@ -124,20 +124,6 @@ static void free_while_attached(void)
     p2p_io_free(w.io);
 }
 
-/* The scratch is lent to a link that was not settled. */
-static void fill_two(void)
-{
-    struct world w;
-    struct pair p;
-    world_open(&w);
-    pair_open(&w, &p, localhost(0));
-    send_text(p.a, "x");
-    send_text(p.b, "x");
-    RUN_UNTIL(&w, p.a->readable && p.b->readable);
-    p.a->ops->fill(p.a);
-    p.b->ops->fill(p.b);
-}
-
 static void assert_aborts(void (*misuse)(void))
 {
     pid_t child = fork();
@@ -156,7 +142,6 @@ static void test_misuse_aborts(void **state)
     (void)state;
     assert_aborts(detach_with_a_link);
     assert_aborts(free_while_attached);
-    assert_aborts(fill_two);
 }
 
 int main(void)

@@ -12,6 +12,7 @@
 #include "codec/key.h"
 #include "crypto/der.h"
 #include "layer/tls_cert_oid.h"
+#include "layer/tls_time.h"
 
 enum {
     BACKDATE_S = 3600,
@@ -73,9 +74,8 @@ static bool set_validity(X509 *cert, int64_t wall_s, struct tls_cert *out)
 {
     out->not_before_s = wall_s - BACKDATE_S;
     out->not_after_s = out->not_before_s + (int64_t)VALID_DAYS * DAY_S;
-    time_t from = (time_t)out->not_before_s;
-    return X509_time_adj_ex(X509_getm_notBefore(cert), 0, 0, &from) &&
-           X509_time_adj_ex(X509_getm_notAfter(cert), VALID_DAYS, 0, &from);
+    return p2p__tls_time_write(out->not_before_s, X509_getm_notBefore(cert)) &&
+           p2p__tls_time_write(out->not_after_s, X509_getm_notAfter(cert));
 }
 
 /* i2d with a bound: bytes written to out, or 0. */

@@ -14,6 +14,7 @@
 #include "crypto/der.h"
 #include "layer/tls_cert.h"
 #include "layer/tls_cert_oid.h"
+#include "layer/tls_time.h"
 
 enum {
     ALERT_BAD_CERTIFICATE = 42,
@@ -123,16 +124,14 @@ static int check_key(X509 *cert, struct tls_peer *out)
 
 static int check_time(const X509 *cert, int64_t wall_s, struct tls_peer *out)
 {
-    /* X509_cmp_time never answers "equal", but "not later". */
-    time_t now = (time_t)wall_s, before = (time_t)(wall_s - 1);
-    int begun = X509_cmp_time(X509_get0_notBefore(cert), &now);
-    int ended = X509_cmp_time(X509_get0_notAfter(cert), &before);
-    if (begun == 0 || ended == 0)
+    int64_t from_s, to_s;
+    if (!p2p__tls_time_read(X509_get0_notBefore(cert), &from_s) ||
+        !p2p__tls_time_read(X509_get0_notAfter(cert), &to_s))
         return refuse(out, ALERT_BAD_CERTIFICATE,
                       "the dates of the remote's certificate are malformed");
-    if (begun > 0)
+    if (wall_s < from_s)
         return refuse(out, ALERT_BAD_CERTIFICATE, "the remote's certificate is not yet valid");
-    if (ended < 0)
+    if (wall_s > to_s)
         return refuse(out, ALERT_EXPIRED, "the remote's certificate has expired");
     return 0;
 }

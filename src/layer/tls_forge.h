@@ -99,7 +99,9 @@ static inline EVP_PKEY *forge_rsa(int bits, bool large_exponent)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
     EVP_PKEY *key = NULL;
     BIGNUM *exponent = BN_new();
-    BN_set_word(exponent, large_exponent ? (1ULL << 32) + 1 : 65537);
+    BN_set_word(exponent, large_exponent ? 1 : 65537);
+    if (large_exponent)
+        BN_set_bit(exponent, 32);
     EVP_PKEY_keygen_init(ctx);
     EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, bits ? bits : 2048);
     EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, exponent);

@@ -389,6 +389,8 @@ static void date_case(struct fixture *f, int64_t from, int64_t to, const char *s
 
 static void test_dates(void **state)
 {
+    if (sizeof(time_t) < 8) /* OpenSSL cannot be told of the web's later dates there */
+        skip();
     struct fixture *f = *state;
     date_case(f, WEB_NOW_S - 1, WEB_NOW_S + 1, NULL);
     date_case(f, WEB_NOW_S + 1, WEB_NOW_S + 9, "the remote's web certificate is not valid yet");
