@@ -31,6 +31,7 @@ struct raw_net {
     struct raw_peer *accepted; /* the last one */
     int accepts;
     uint32_t lying_muxers; /* count of muxers told in the handshake; 0: negotiate */
+    const char *const *muxers;
 };
 
 struct raw_peer {
@@ -57,6 +58,7 @@ struct raw_peer {
 
 static const char *const raw_securities[] = {"/noise"};
 static const char *const raw_muxers[] = {"/yamux/1.0.0"};
+static const char *const raw_mplex[] = {"/mplex/6.7.0"};
 
 static inline void raw_grow(uint8_t **bytes, size_t *len, size_t *cap, const void *in,
                             size_t in_len)
@@ -109,7 +111,7 @@ static inline void raw_start_noise(struct raw_peer *self)
     self->config = (struct layer_config){
         .initiator = self->initiator,
         .key = self->key,
-        .muxers = raw_muxers,
+        .muxers = net->muxers,
         .muxer_count = net->lying_muxers,
     };
     net->io->ops->random(net->io, self->config.random, sizeof(self->config.random));
@@ -168,7 +170,7 @@ static inline int raw_step(struct raw_peer *self)
                                    &link->out, &self->result);
         if (rc == STEP_DONE) {
             self->stage = self->result.muxer ? RAW_OPEN : RAW_MUXER;
-            raw_select(self, raw_muxers);
+            raw_select(self, self->net->muxers);
         }
         break;
     case RAW_MUXER:
@@ -297,7 +299,7 @@ static inline void raw_listener_wake(struct io_listener *io)
 /* ip: the machine's in a simulation, or NULL for the next one. */
 static inline void raw_net_init(struct raw_net *self, struct world *world, const char *ip)
 {
-    *self = (struct raw_net){.world = world, .lying_muxers = 1};
+    *self = (struct raw_net){.world = world, .lying_muxers = 1, .muxers = raw_muxers};
     int i = world->count++;
     self->io = world->kind == WORLD_UV ? p2p_io_uv(&world->loop) : p2p_sim_host(world->sim, ip, 0);
     assert_non_null(self->io);
