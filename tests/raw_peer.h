@@ -383,7 +383,8 @@ static inline void raw_listen(struct raw_net *self, const p2p_key *key, char *ou
     self->listener->owner = self;
     self->listener->wake = raw_listener_wake;
     p2p_multiaddr addr;
-    p2p__tcp_format(&self->listener->local, false, &addr);
+    const struct tcp_route route = {.at = self->listener->local};
+    p2p__tcp_format(&route, &addr);
     p2p__addr_append_peer(&addr, p2p_key_peer_id(key));
     assert_true(p2p_multiaddr_format(&addr, out, out_cap) > 0);
 }

@@ -32,7 +32,7 @@ struct world {
     int count, closed;
     uint64_t seed;
     bool cheap;
-    bool ws; /* hosts listen on /ws addresses */
+    const char *over; /* how the addresses end that hosts listen on: "/ws" */
 };
 
 static inline void world_init(struct world *self, enum world_kind kind, uint64_t seed, bool cheap)
@@ -82,7 +82,7 @@ static inline p2p_host *world_host(struct world *self, const char *const *option
         snprintf(ip, sizeof(ip), "127.0.0.1");
     else
         assert_int_equal(p2p_sim_address(self->io[i], 0, ip, sizeof(ip)), 0);
-    snprintf(listen, sizeof(listen), "/ip4/%s/tcp/0%s", ip, self->ws ? "/ws" : "");
+    snprintf(listen, sizeof(listen), "/ip4/%s/tcp/0%s", ip, self->over ? self->over : "");
     assert_int_equal(p2p_config_set(config, "listen", listen, why, sizeof(why)), 0);
     for (; options && *options; options++) {
         char name[64];

@@ -292,6 +292,13 @@ static int listen_at(p2p_host *host, struct transport *transport, const p2p_mult
     return rc;
 }
 
+static bool secure_ws(const p2p_multiaddr *addr)
+{
+    struct addr_facts facts;
+    p2p__addr_facts(addr, &facts);
+    return facts.kind == KIND_WSS;
+}
+
 int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
 {
     p2p_multiaddr bare = *addr;
@@ -307,6 +314,10 @@ int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err)
         rc = P2P_EPEERID;
     if (rc == 0)
         why = NULL;
+    if (rc == 0 && secure_ws(&bare) && !p2p__web_serves(host->shard.env.web)) {
+        why = "the option wss_cert names no certificate";
+        rc = P2P_ENOTSUP;
+    }
     if (rc == 0)
         rc = listen_at(host, transport, &bare, &sys_errno);
     if (rc < 0) {

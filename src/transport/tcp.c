@@ -1,5 +1,7 @@
 #include "transport/tcp.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "codec/multiaddr_protocol.h"
 #include "transport/ip.h"
@@ -13,7 +15,7 @@ struct tcp_listener {
     struct transport_listener base;
     struct list node;
     struct io_listener *io;
-    bool asked[2]; /* for a plain address, and for one with /ws */
+    bool asked[OVER_COUNT];
 };
 
 static struct tcp *tcp_of(struct transport *base)
@@ -28,12 +30,48 @@ static void init(struct transport *base)
 
 /* ---- addresses ---- */
 
+/* A host name, of which a listener may leave the first label open. */
+static bool name_valid(const char *name)
+{
+    const char *rest = name[0] == '*' && name[1] == '.' ? name + 2 : name;
+    return *rest && rest[strspn(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789.-_:")] == '\0';
+}
+
+/* What follows the port. */
+static int parse_over(const p2p_multiaddr *addr, size_t at, struct tcp_route *out, const char **why)
+{
+    p2p_multiaddr_component c;
+    int more = p2p_multiaddr_next(addr, &at, &c);
+    bool tls = more == 1 && c.code == P2P_MA_TLS;
+    if (tls)
+        more = p2p_multiaddr_next(addr, &at, &c);
+    if (tls && more == 1 && c.code == P2P_MA_SNI && c.value_len <= CONN_NAME_MAX) {
+        memcpy(out->name, c.value, c.value_len);
+        out->name[c.value_len] = '\0';
+        more = p2p_multiaddr_next(addr, &at, &c);
+    }
+    out->wss = !tls && more == 1 && c.code == P2P_MA_WSS;
+    if (out->wss || (more == 1 && c.code == P2P_MA_WS)) {
+        out->over = tls || out->wss ? OVER_WSS : OVER_WS;
+        more = p2p_multiaddr_next(addr, &at, &c);
+    } else if (tls) {
+        return P2P_ENOTSUP;
+    }
+    if (more != 0)
+        return P2P_ENOTSUP;
+    if (!*out->name || name_valid(out->name))
+        return 0;
+    *why = "its /sni is no host name";
+    return P2P_EADDR;
+}
+
 int p2p__tcp_parse(const p2p_multiaddr *addr, struct p2p_io *io, struct tcp_route *out,
                    const char **why)
 {
     p2p_multiaddr_component c;
     size_t at = 0;
-    *out = (struct tcp_route){.ws = false};
+    *out = (struct tcp_route){.over = OVER_TCP};
     int ip = p2p__ip_parse(addr, io, &at, &out->at);
     if (ip == P2P_ENOTSUP || p2p_multiaddr_next(addr, &at, &c) != 1)
         return P2P_ENOTSUP;
@@ -48,21 +86,20 @@ int p2p__tcp_parse(const p2p_multiaddr *addr, struct p2p_io *io, struct tcp_rout
     if (c.code != P2P_MA_TCP)
         return P2P_ENOTSUP;
     out->at.port = (uint16_t)(c.value[0] << 8 | c.value[1]);
-    int more = p2p_multiaddr_next(addr, &at, &c);
-    if (more == 1 && c.code == P2P_MA_WS) {
-        out->ws = true;
-        more = p2p_multiaddr_next(addr, &at, &c);
-    }
-    return more == 0 ? 0 : P2P_ENOTSUP;
+    return parse_over(addr, at, out, why);
 }
 
-void p2p__tcp_format(const struct io_addr *addr, bool ws, p2p_multiaddr *out)
+void p2p__tcp_format(const struct tcp_route *route, p2p_multiaddr *out)
 {
-    const uint8_t port[2] = {(uint8_t)(addr->port >> 8), (uint8_t)addr->port};
-    p2p__ip_format(addr, out);
+    const uint8_t port[2] = {(uint8_t)(route->at.port >> 8), (uint8_t)route->at.port};
+    p2p__ip_format(&route->at, out);
     (void)p2p__multiaddr_append_component(out, P2P_MA_TCP, port, 2);
-    if (ws)
-        (void)p2p__multiaddr_append_component(out, P2P_MA_WS, NULL, 0);
+    if (route->over == OVER_WSS && !route->wss)
+        (void)p2p__multiaddr_append_component(out, P2P_MA_TLS, NULL, 0);
+    if (*route->name)
+        (void)p2p__multiaddr_append_component(out, P2P_MA_SNI, route->name, strlen(route->name));
+    if (route->over != OVER_TCP)
+        (void)p2p__multiaddr_append_component(out, route->wss ? P2P_MA_WSS : P2P_MA_WS, NULL, 0);
 }
 
 static int claim(const struct transport *base, const p2p_multiaddr *addr, const char **why)
@@ -74,8 +111,12 @@ static int claim(const struct transport *base, const p2p_multiaddr *addr, const 
 static void addr_of(const struct transport *base, const struct p2p_conn *conn, bool remote,
                     p2p_multiaddr *out)
 {
+    struct tcp_route route = {.at = remote ? conn->link->remote : conn->link->local,
+                              .over = conn->web_tls ? OVER_WSS
+                                      : conn->ws    ? OVER_WS
+                                                    : OVER_TCP};
     (void)base;
-    p2p__tcp_format(remote ? &conn->link->remote : &conn->link->local, conn->ws, out);
+    p2p__tcp_format(&route, out);
 }
 
 /* ---- dialing ---- */
@@ -109,11 +150,16 @@ static int dial(struct transport *base, const p2p_multiaddr *addr, unsigned flag
     struct tcp_route route;
     const char *why = NULL;
     int rc = p2p__tcp_parse(addr, io, &route, &why);
+    if (rc == 0 && *route.name == '*') /* one to listen on */
+        rc = P2P_EADDR;
     if (rc < 0)
         return rc;
     const struct io_addr *local =
         flags & TRANSPORT_FRESH_PORT ? NULL : local_for(tcp_of(base), &route.at);
-    out->under.ws = route.ws;
+    out->under.ws = route.over != OVER_TCP;
+    out->under.web_tls = route.over == OVER_WSS;
+    if (*route.name)
+        memcpy(out->under.name, route.name, sizeof(route.name));
     out->remote = route.at;
     /* Where the system refuses the listening port, from any. */
     out->shared_port = local && io->ops->dial(io, &route.at, local, IO_DIAL_REUSE_PORT, pool,
@@ -155,8 +201,10 @@ static int listen(struct transport *base, const p2p_multiaddr *addr,
     if (rc < 0)
         return rc;
     struct tcp_listener *listener = find(self, &route.at);
-    if (listener && !listener->asked[route.ws]) { /* /tcp/PORT and /tcp/PORT/ws are one port */
-        listener->asked[route.ws] = true;
+    if (route.over == OVER_WSS && !p2p__web_serves(base->shard->env.web))
+        return P2P_ENOTSUP;
+    if (listener && !listener->asked[route.over]) { /* /tcp/PORT and /tcp/PORT/ws are one port */
+        listener->asked[route.over] = true;
         *out = &listener->base;
         return 0;
     }
@@ -171,7 +219,7 @@ static int listen(struct transport *base, const p2p_multiaddr *addr,
     listener->base.transport = base;
     listener->io->owner = listener;
     listener->io->wake = listener_wake;
-    listener->asked[route.ws] = true;
+    listener->asked[route.over] = true;
     list_append(&self->listeners, &listener->node);
     *out = &listener->base;
     return 0;
@@ -188,7 +236,8 @@ static void bound(const struct transport_listener *base, const p2p_multiaddr *ad
     struct tcp_route route;
     const char *why;
     (void)p2p__tcp_parse(addr, base->transport->shard->io, &route, &why);
-    p2p__tcp_format(&listener_of(base)->io->local, route.ws, out);
+    route.at = listener_of(base)->io->local;
+    p2p__tcp_format(&route, out);
 }
 
 static int accept(struct transport_listener *base, struct passage *out, int *sys_errno)
@@ -202,7 +251,8 @@ static int accept(struct transport_listener *base, struct passage *out, int *sys
     if (rc < 0)
         return rc;
     out->remote = out->link->remote;
-    out->under.sniff_ws = self->asked[true]; /* plain libp2p is always served */
+    out->under.sniff_ws = self->asked[OVER_WS]; /* plain libp2p is always served */
+    out->under.sniff_tls = self->asked[OVER_WSS];
     return 0;
 }
 

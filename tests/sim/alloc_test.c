@@ -5,6 +5,7 @@
 #include "tests/world.h"
 
 #include "tests/echo.h"
+#include "tests/web_options.h"
 
 #include <p2p/mem.h>
 
@@ -270,11 +271,17 @@ static void flow_conn_close(struct scene *self)
 
 /* ---- one run ---- */
 
+/* What the hosts listen on and dial over, and the options that it takes besides. */
+static const char *over;
+static struct web_options *web;
+
 static void scene_init(struct scene *self, bool identify)
 {
-    static const char *const bare[] = {"services=", NULL};
+    const char *bare[] = {"services=", web ? web->text[0] : NULL, web ? web->text[1] : NULL,
+                          web ? web->text[2] : NULL, NULL};
     *self = (struct scene){0};
     world_init(&self->world, WORLD_SIM, 1, true);
+    self->world.over = over;
     self->a = world_host(&self->world, identify ? NULL : bare);
     self->b = world_host(&self->world, identify ? NULL : bare);
     world_addr(self->b, self->addr, sizeof(self->addr));
@@ -382,6 +389,27 @@ static void test_X07_identify(void **state)
     every_allocation(flow_ops, true, 40);
 }
 
+static void test_X07_websocket(void **state)
+{
+    (void)state;
+    over = "/ws";
+    every_allocation(flow_echo, false, 40);
+    over = NULL;
+}
+
+static void test_X07_secure_websocket(void **state)
+{
+    struct web_options options;
+    (void)state;
+    web_options_init(&options);
+    web = &options;
+    over = WEB_OVER;
+    every_allocation(flow_echo, false, 50);
+    web = NULL;
+    over = NULL;
+    web_options_fini(&options);
+}
+
 int main(void)
 {
     static const p2p_mem failing = {failing_malloc, failing_realloc, failing_free};
@@ -394,6 +422,8 @@ int main(void)
         cmocka_unit_test(test_X07_operations),
         cmocka_unit_test(test_X07_closing_a_connection),
         cmocka_unit_test(test_X07_identify),
+        cmocka_unit_test(test_X07_websocket),
+        cmocka_unit_test(test_X07_secure_websocket),
     };
     p2p_mem_set(&failing);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "tests/world.h"
 
 #include "tests/echo.h"
+#include "tests/web_options.h"
 
 enum {
     ECHO_BYTES = 200,
@@ -97,17 +98,25 @@ static bool is_sensible(int code, enum p2p_sim_cut how)
                                          code == P2P_ETRUNCATED || code == P2P_ERESET);
 }
 
+/* What the hosts listen on and dial over, and the options that it takes. */
+struct over {
+    const char *over;
+    int step; /* cut after every so many bytes */
+    const char *options[8];
+};
+
 /* True: the echo was whole. */
-static bool exchange(enum p2p_sim_direction direction, enum p2p_sim_cut how, uint64_t after_bytes)
+static bool exchange(const struct over *over, enum p2p_sim_direction direction,
+                     enum p2p_sim_cut how, uint64_t after_bytes)
 {
-    static const char *const bare[] = {"services=", NULL};
     struct world world;
     struct counts counts = {0};
     struct server server = {0};
     struct side side = {.to_send = ECHO_BYTES};
     char addr[256];
     world_init(&world, WORLD_SIM, 1, true);
-    p2p_host *a = world_host(&world, bare), *b = world_host(&world, bare);
+    world.over = over->over;
+    p2p_host *a = world_host(&world, over->options), *b = world_host(&world, over->options);
     p2p_host_set_events(a, &counting_events, &counts);
     p2p_host_set_events(b, &counting_events, &server.counts);
     assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &server_events, &server), 0);
@@ -133,21 +142,27 @@ static bool exchange(enum p2p_sim_direction direction, enum p2p_sim_cut how, uin
     return !broken;
 }
 
-static void every_byte(enum p2p_sim_cut how)
+static void every_byte_over(const struct over *over, enum p2p_sim_cut how)
 {
     for (int direction = 0; direction < 2; direction++) {
         int whole = 0, broken = 0;
-        for (int n = 0; n < EXCHANGE_MAX && whole < PAST_THE_END; n++) {
-            if (exchange((enum p2p_sim_direction)direction, how, (uint64_t)n)) {
+        for (int n = 0; n < EXCHANGE_MAX && whole * over->step < PAST_THE_END; n += over->step) {
+            if (exchange(over, (enum p2p_sim_direction)direction, how, (uint64_t)n)) {
                 whole++;
             } else {
                 whole = 0;
                 broken++;
             }
         }
-        assert_int_equal(whole, PAST_THE_END);
-        assert_true(broken > 300); /* a handshake, a negotiation, and the echo */
+        assert_true(whole * over->step >= PAST_THE_END);
+        assert_true(broken * over->step > 300); /* a handshake, a negotiation, and the echo */
     }
+}
+
+static void every_byte(enum p2p_sim_cut how)
+{
+    const struct over tcp = {NULL, 1, {"services=", NULL}};
+    every_byte_over(&tcp, how);
 }
 
 static void test_a_reset_after_every_byte(void **state)
@@ -168,12 +183,34 @@ static void test_half_open_after_every_byte(void **state)
     every_byte(P2P_SIM_CUT_HALF_OPEN);
 }
 
+static void test_websocket_after_every_byte(void **state)
+{
+    const struct over ws = {"/ws", 1, {"services=", NULL}};
+    (void)state;
+    every_byte_over(&ws, P2P_SIM_CUT_RESET);
+    every_byte_over(&ws, P2P_SIM_CUT_HALF_OPEN);
+}
+
+static void test_secure_websocket_after_many_a_byte(void **state)
+{
+    struct web_options web;
+    (void)state;
+    web_options_init(&web);
+    const struct over wss = {
+        WEB_OVER, 11, {"services=", web.text[0], web.text[1], web.text[2], NULL}};
+    every_byte_over(&wss, P2P_SIM_CUT_RESET);
+    every_byte_over(&wss, P2P_SIM_CUT_HALF_OPEN);
+    web_options_fini(&web);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reset_after_every_byte),
         cmocka_unit_test(test_silence_after_every_byte),
         cmocka_unit_test(test_half_open_after_every_byte),
+        cmocka_unit_test(test_websocket_after_every_byte),
+        cmocka_unit_test(test_secure_websocket_after_many_a_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

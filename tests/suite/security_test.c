@@ -100,7 +100,7 @@ static void private_echo(void **state, const char *security, bool ws, char a, ch
     psk_file(psk[1], sizeof(psk[1]), b);
     snprintf(option, sizeof(option), "security=%s", security);
     world_init(&world, kind_of(state), 1, false);
-    world.ws = ws;
+    world.over = ws ? "/ws" : NULL;
     p2p_host *one = world_host(&world, (const char *[]){option, psk[0], NULL});
     p2p_host *two = world_host(&world, (const char *[]){option, psk[1], NULL});
     assert_int_equal(p2p_host_handle(two, ECHO_PROTOCOL, &echo_events, NULL), 0);

@@ -13,7 +13,7 @@ static void echo_over(void **state, const char *security, bool with_ws, size_t b
     char option[64], addr[256], text[P2P_MULTIADDR_TEXT_MAX];
     snprintf(option, sizeof(option), "security=%s", security);
     world_init(&world, kind_of(state), 1, false);
-    world.ws = true;
+    world.over = "/ws";
     p2p_host *a = world_host(&world, (const char *[]){option, NULL});
     p2p_host *b = world_host(&world, (const char *[]){option, NULL});
     assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &echo_events, NULL), 0);
@@ -107,7 +107,7 @@ static void test_a_goodbye_over_websocket_is_orderly(void **state)
     struct world world;
     char addr[256];
     world_init(&world, kind_of(state), 1, false);
-    world.ws = true;
+    world.over = "/ws";
     p2p_host *a = world_host(&world, NULL), *b = world_host(&world, NULL);
     assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &echo_events, NULL), 0);
     struct side side = {.to_send = 100};
@@ -129,7 +129,7 @@ static void test_websocket_in_any_pieces(void **state)
     path.segments = P2P_SIM_RANDOM;
     for (uint64_t seed = 1; seed < 20; seed++) {
         world_init(&world, WORLD_SIM, seed, true);
-        world.ws = true;
+        world.over = "/ws";
         if (seed < 3)
             path.segments = seed == 1 ? P2P_SIM_BYTE : P2P_SIM_RANDOM;
         assert_int_equal(p2p_sim_path(world.sim, 0, 0, &path), 0);
@@ -151,7 +151,7 @@ static uint64_t copied_over(bool ws, size_t bytes)
     struct world world;
     char addr[256];
     world_init(&world, WORLD_SIM, 1, true);
-    world.ws = ws;
+    world.over = ws ? "/ws" : NULL;
     p2p_host *a = world_host(&world, NULL), *b = world_host(&world, NULL);
     assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &echo_events, NULL), 0);
     struct side side = {.to_send = bytes};
