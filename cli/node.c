@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include <p2p/limits.h>
+
 struct node {
     struct session session; /* first: hooks get it */
     size_t told, expected;  /* addresses */
@@ -169,15 +171,21 @@ static void on_disconnected(p2p_host *host, p2p_conn *conn, const p2p_error *why
 
 static void on_limit(p2p_host *host, const p2p_error *why, void *user)
 {
+    struct node *self = user;
     struct text line = {0};
-    (void)host;
-    (void)user;
-    text_add(&line, "p2p: ");
-    text_add_safe(&line, why->message);
-    if (why->limit)
-        text_addf(&line, " (limit %s)", why->limit);
-    fprintf(stderr, "%s\n", line.data);
-    text_free(&line);
+    uint64_t count = p2p_host_refusals(host, why->limit);
+    if (self->session.cli->json) {
+        json_begin(&line, "limit");
+        json_string(&line, "limit", why->limit);
+        json_uint(&line, "refusals", count);
+        json_string(&line, "detail", why->message);
+        json_end(&line);
+    } else {
+        text_add(&line, "refused: ");
+        text_add_safe(&line, why->message);
+        text_addf(&line, " (%s, %llu so far)\n", why->limit, (unsigned long long)count);
+    }
+    show(self, &line);
 }
 
 static void on_warning(p2p_host *host, const p2p_error *why, void *user)

@@ -84,6 +84,8 @@ static inline p2p_host *world_host(struct world *self, const char *const *option
         assert_int_equal(p2p_sim_address(self->io[i], 0, ip, sizeof(ip)), 0);
     snprintf(listen, sizeof(listen), "/ip4/%s/tcp/0%s", ip, self->over ? self->over : "");
     assert_int_equal(p2p_config_set(config, "listen", listen, why, sizeof(why)), 0);
+    /* As often as it likes: so it is on loopback, where the other world's hosts are. */
+    assert_int_equal(p2p_config_set(config, "conn_interval", "0", why, sizeof(why)), 0);
     for (; options && *options; options++) {
         char name[64];
         const char *value = strchr(*options, '=');

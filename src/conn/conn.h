@@ -84,6 +84,7 @@ struct p2p_conn {
     uint8_t stage;
     bool initiator; /* of every handshake; who dialed is `outbound` */
     bool outbound, limited;
+    bool heard; /* the remote has sent something */
     /* What is spoken under the secure channel; inbound, once the first bytes have told. */
     bool ws, web_tls;         /* WebSocket; under it, the web's TLS */
     bool sniff_ws, sniff_tls; /* inbound: what the first bytes may ask for */

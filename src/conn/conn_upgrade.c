@@ -480,6 +480,7 @@ static int feed(struct p2p_conn *self)
         return rc;
     size_t filled = link->ops->fill(link);
     shard->pump_bytes += filled;
+    self->heard |= filled > 0;
     return filled > 0;
 }
 

@@ -34,10 +34,20 @@
     X(CONNS_IN, "conns_in", INT, "256", "inbound connections")                                     \
     X(CONNS_OUT, "conns_out", INT, "128", "outbound connections, those under way included")        \
     X(CONNS_PER_PEER, "conns_per_peer", INT, "4", "connections with one peer")                     \
-    X(CONNS_PER_IP, "conns_per_ip", INT, "8", "inbound connections from one address or /64")       \
-    X(HALF_OPEN, "half_open", INT, "64", "inbound connections not yet open")                       \
+    X(CONNS_PER_IP, "conns_per_ip", INT, "8",                                                      \
+      "inbound connections from one IPv4 address or one /64 of IPv6")                              \
+    X(CONNS_PER_56, "conns_per_56", INT, "8", "inbound connections from one /56 of IPv6")          \
+    X(CONNS_PER_SUBNET, "conns_per_subnet", INT, "64",                                             \
+      "inbound connections from one /24 of IPv4 or one /48 of IPv6")                               \
+    X(CONN_INTERVAL, "conn_interval", MS, "5s",                                                    \
+      "an address may connect once in this time, after a burst; 0: as often as it likes")          \
+    X(CONN_BURST, "conn_burst", INT, "16", "connections that an address may make at once")         \
+    X(HALF_OPEN, "half_open", INT, "64",                                                           \
+      "inbound connections not yet open; from half of that on, idle ones go early")                \
     X(HALF_OPEN_PER_IP, "half_open_per_ip", INT, "8", "those from one address or /64")             \
     X(LIMIT_LOOPBACK, "limit_loopback", BOOL, "false", "apply the limits per address to loopback") \
+    X(FDS, "fds", INT, "0",                                                                        \
+      "file descriptors for connections; 0: three quarters of what the system grants")             \
     X(STREAMS_IN, "streams_in", INT, "256", "inbound streams of one peer")                         \
     X(STREAMS_PER_PROTOCOL, "streams_per_protocol", INT, "32",                                     \
       "inbound streams of one peer on one protocol, unless it says otherwise")                     \

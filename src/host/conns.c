@@ -36,12 +36,13 @@ p2p_conn *p2p__host_add_conn(p2p_host *host, const struct transport *transport,
     conn->transport = transport;
     speak_under(conn, &passage->under);
     list_init(&entry->of_peer);
+    list_init(&entry->share.half_open_node);
     entry->conn = conn;
     conn->owner_data = entry;
     conn->id = ++host->next_conn_id;
     list_append(&host->conns, &conn->all);
-    if (outbound)
-        host->limits.conns_out++;
+    if (p2p__limits_enter(host, entry, passage, outbound) < 0)
+        p2p__conn_end(conn, (struct ending){.code = P2P_ENOMEM});
     *out = entry;
     return conn;
 }
@@ -55,17 +56,15 @@ static int admit(p2p_conn *conn, const char **limit)
     struct peer *peer = p2p__peer_get(host, &conn->peer);
     if (!peer)
         return P2P_ENOMEM;
-    const char *message = "too many connections are open";
-    int rc = p2p__limits_prove(host, entry, limit);
-    if (rc == 0 && peer->load.conns >= host->limits.conns_per_peer) {
-        rc = P2P_ELIMIT;
+    const char *message = "a peer has too many connections open";
+    if (peer->load.conns >= host->limits.conns_per_peer)
         *limit = "conns_per_peer";
-        message = "a peer has too many connections open";
-    }
-    if (rc < 0) {
-        p2p__host_owner.limited(host, *limit, message);
+    else if ((*limit = p2p__limits_prove(host, entry)))
+        message = "too many connections are open";
+    if (*limit) {
+        p2p__refused(host, *limit, message);
         p2p__peer_release(host, peer);
-        return rc;
+        return P2P_ELIMIT;
     }
     peer->load.conns++;
     entry->peer = peer;
@@ -98,8 +97,6 @@ static void closed(p2p_conn *conn)
     list_remove(&conn->all);
     list_remove(&entry->of_peer);
     p2p__limits_leave(host, entry);
-    if (conn->outbound)
-        host->limits.conns_out--;
     if (entry->opened) {
         struct list *node = host->observers.next;
         for (; node != &host->observers; node = node->next) {
@@ -122,10 +119,7 @@ static void closed(p2p_conn *conn)
 
 static void limited(void *user, const char *name, const char *message)
 {
-    p2p_host *host = user;
-    host->limit_name = name;
-    host->limit_message = message;
-    p2p__work_mark(&host->shard, &host->work);
+    p2p__refused(user, name, message);
 }
 
 const struct conn_owner p2p__host_owner = {admit, opened, closed, limited};

@@ -182,8 +182,12 @@ static void start(struct dial *self, struct attempt *attempt)
     int sys_errno = 0;
     bool fresh_port = (self->flags & P2P_DIAL_NO_REUSE_PORT) || attempt->fresh_port;
     attempt->started = true;
-    if (host->limits.conns_out >= host->limits.conns_out_max) {
-        attempt_failed(attempt, P2P_ELIMIT, 0, "the limit conns_out is reached");
+    const char *limit = p2p__limits_refuse_out(host);
+    if (limit) {
+        char why[64];
+        snprintf(why, sizeof(why), "the limit %s is reached", limit);
+        p2p__refused(host, limit, "a dial was refused");
+        attempt_failed(attempt, P2P_ELIMIT, 0, why);
         return;
     }
     int rc = transport->ops->dial(transport, &attempt->addr, fresh_port ? TRANSPORT_FRESH_PORT : 0,

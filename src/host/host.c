@@ -10,8 +10,6 @@
 #include "host/resolve.h"
 #include "io/thread.h"
 
-#define LIMIT_WINDOW_US (1000 * 1000)
-
 void p2p__host_error(p2p_error **err, int code, int sys_errno, const char *message)
 {
     const p2p_error error = {
@@ -26,24 +24,6 @@ void p2p__host_changed(p2p_host *self)
 {
     self->changed = true;
     p2p__work_mark(&self->shard, &self->work);
-}
-
-/* Refusals can come by the thousand; the application hears of ten a second. */
-static void tell_limit(p2p_host *self)
-{
-    if (!self->limit_name)
-        return;
-    const p2p_error why = {.size = sizeof(why),
-                           .code = P2P_ELIMIT,
-                           .limit = self->limit_name,
-                           .message = self->limit_message};
-    self->limit_name = NULL;
-    if (self->shard.now_us - self->limit_window_us >= LIMIT_WINDOW_US) {
-        self->limit_window_us = self->shard.now_us;
-        self->limit_events = 0;
-    }
-    if (self->limit_events++ < LIMIT_EVENTS_PER_S && self->events && self->events->on_limit)
-        self->events->on_limit(self, &why, self->events_user);
 }
 
 void p2p__host_warn(p2p_host *self, int code, const char *sentence)
@@ -68,7 +48,7 @@ static void tell_warning(p2p_host *self)
 static void events_run(struct work *work)
 {
     p2p_host *self = P2P__CONTAINER(work, p2p_host, work);
-    tell_limit(self);
+    p2p__refusals_tell(self);
     tell_warning(self);
     if (self->interfaces_changed && !self->closing)
         p2p__listen_refresh(self);
@@ -146,7 +126,7 @@ static void host_free(p2p_host *self)
     p2p__peers_fini(self);
     p2p__web_files_free(self);
     p2p__free(self->warning);
-    p2p__map_fini(&self->limits.ips);
+    p2p__limits_fini(self);
     p2p__protocols_fini(&self->protocols);
     p2p__shard_fini(&self->shard);
     p2p__wipe(self->psk, sizeof(self->psk));
@@ -191,6 +171,7 @@ static void close_now(p2p_host *self)
     if (self->closing)
         return;
     self->closing = true;
+    timer_set(&self->shard, &self->refusals.timer, HEAP_NEVER);
     p2p__listen_close_all(self);
     p2p__web_files_close(self);
     p2p__dial_cancel_all(self);
@@ -301,7 +282,6 @@ static void set_limits(p2p_host *self)
         .keepalive_ms = (uint32_t)p2p__config_number(config, OPTION_KEEPALIVE),
         .keepalive_timeout_ms = (uint32_t)p2p__config_number(config, OPTION_KEEPALIVE_TIMEOUT),
     };
-    p2p__limits_init(&self->limits, config);
 }
 
 static int load_key(p2p_host *self, char *why, size_t why_cap)
@@ -381,6 +361,7 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     self->shard.muxers = self->muxers;
     self->shard.securities = self->securities;
     rc = p2p__shard_init(&self->shard, (size_t)p2p__config_number(self->config, OPTION_MEMORY));
+    p2p__limits_init(self);
     if (rc == 0)
         rc = p2p__transports_init(self);
     if (rc == 0)

@@ -8,6 +8,8 @@
 #include "codec/psk.h"
 #include "conn/conn.h"
 #include "host/config.h"
+#include "host/limits.h"
+#include "host/refusals.h"
 #include "transport/transport.h"
 
 /* ---- for services (p2p_host_new is in services/services.c: a host and its services) ---- */
@@ -42,7 +44,6 @@ enum {
                          connections */
     PEER_ADDRS_MAX = 64,
     DIAL_ADDRS_MAX = 8, /* tried in one dial */
-    LIMIT_EVENTS_PER_S = 10,
 };
 
 struct addr_copy;
@@ -70,9 +71,8 @@ struct conn_entry {
     p2p_conn *conn;
     struct peer *peer;       /* once admitted */
     struct attempt *attempt; /* the dial it belongs to, until it ends */
-    struct ip_count *ip;     /* inbound: its address's counters */
-    bool half_open, opened;
-    bool proven; /* inbound, with a peer id */
+    struct conn_share share; /* of the host's limits */
+    bool opened;
 };
 
 struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id);
@@ -84,32 +84,6 @@ int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *a
 /* An open connection, or NULL. */
 p2p_conn *p2p__peer_conn(const struct peer *peer);
 void p2p__peers_fini(p2p_host *host);
-
-/* ---- limits.c: who may come in ---- */
-
-struct ip_count {
-    struct map_node node;
-    uint8_t prefix[9]; /* family, then 4 bytes of IPv4 or the /64 of IPv6 */
-    uint32_t conns, half_open;
-};
-
-struct limits {
-    uint32_t conns_in_max, conns_out_max, conns_per_peer, conns_per_ip;
-    uint32_t half_open_max, half_open_per_ip;
-    bool limit_loopback;
-    uint32_t conns_in, conns_out, half_open;
-    uint32_t proven_in; /* of conns_in; the others cost little and end soon */
-    struct map ips;
-};
-
-void p2p__limits_init(struct limits *self, const p2p_config *config);
-/* An inbound link: 0 with its counters in the entry, or P2P_ELIMIT with *limit. */
-int p2p__limits_enter(p2p_host *host, struct conn_entry *entry, const struct io_addr *remote,
-                      const char **limit);
-/* The remote has proven its peer id: as above. */
-int p2p__limits_prove(p2p_host *host, struct conn_entry *entry, const char **limit);
-void p2p__limits_opened(p2p_host *host, struct conn_entry *entry);
-void p2p__limits_leave(p2p_host *host, struct conn_entry *entry);
 
 /* ---- conns.c ---- */
 
@@ -213,15 +187,13 @@ struct p2p_host {
     struct list observers;
     struct map peer_map;
     struct limits limits;
+    struct refusals refusals;
     struct attached *attached;
     struct close_cb *closers;
     struct close_cb *spare_closer; /* the first closing is told even when out of memory */
     uint64_t next_conn_id;
-    uint64_t limit_window_us; /* of on_limit's rate */
-    uint32_t limit_events;
-    const char *limit_name, *limit_message; /* to be told */
-    struct web_files *web_files;            /* or NULL */
-    char *warning;                          /* to be told: the last one */
+    struct web_files *web_files; /* or NULL */
+    char *warning;               /* to be told: the last one */
     int warning_code;
     bool own_io, closing, started;
     bool changed;            /* observers are to be told */

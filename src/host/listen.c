@@ -38,32 +38,17 @@ struct listener {
     size_t addr_count;
 };
 
-static void refuse(p2p_host *host, struct passage *passage, const char *limit)
-{
-    p2p__passage_close(passage);
-    p2p__host_owner.limited(host, limit, "an inbound connection was refused");
-}
-
 static void take(struct listener *self, struct passage *passage)
 {
     p2p_host *host = self->host;
-    const char *limit = NULL;
-    struct conn_entry probe = {0};
-    if (host->closing) {
-        p2p__passage_close(passage);
-        return;
-    }
-    if (p2p__limits_enter(host, &probe, &passage->remote, &limit) < 0) {
-        refuse(host, passage, limit);
-        return;
-    }
+    const char *limit = host->closing ? NULL : p2p__limits_refuse_in(host, passage);
     struct conn_entry *entry = NULL;
-    if (!p2p__host_add_conn(host, self->io->transport, passage, false, NULL, &entry)) {
-        p2p__limits_leave(host, &probe);
-        return;
-    }
-    entry->ip = probe.ip;
-    entry->half_open = probe.half_open;
+    if (limit)
+        p2p__refused(host, limit, "an inbound connection was refused");
+    if (limit || host->closing)
+        p2p__passage_close(passage);
+    else
+        (void)p2p__host_add_conn(host, self->io->transport, passage, false, NULL, &entry);
 }
 
 /* ---- telling ---- */
@@ -128,8 +113,7 @@ static void listener_run(struct work *work)
         int rc = self->io->transport->ops->accept(self->io, &passage, &sys_errno);
         if (rc == P2P_ELIMIT) {
             timer_set(&host->shard, &self->timer, host->shard.now_us + ACCEPT_PAUSE_US);
-            p2p__host_owner.limited(host, "descriptors",
-                                    "out of file descriptors: accepting pauses");
+            p2p__refused(host, "fds", "the system is out of file descriptors: accepting pauses");
         }
         if (rc < 0)
             return;

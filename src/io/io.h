@@ -210,6 +210,8 @@ struct io_ops {
     void (*name_servers)(struct p2p_io *, const struct io_addr *servers, size_t count);
     /* Up to cap interfaces' addresses; returns how many there are, or a negative code. */
     int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
+    /* How many descriptors the process may have open now. NULL: as many as it likes. */
+    size_t (*fds_max)(struct p2p_io *);
     /* From now on base.interfaces_changed is called when that list may have changed. 0, also when
      * asked again; P2P_ENOTSUP: nobody would tell, ask for the list from time to time instead;
      * P2P_ENOMEM. */

@@ -116,7 +116,8 @@ static void uv_io_free(struct p2p_io *base)
     .unlisten = p2p__uv_unlisten, .udp = p2p__uv_udp, .resolve = p2p__uv_resolve,                  \
     .resolve_end = p2p__uv_resolve_end, .name_servers = p2p__uv_name_servers,                      \
     .interfaces = p2p__uv_interfaces, .watch_interfaces = p2p__uv_watch_interfaces,                \
-    .post = p2p__uv_post, .on_thread = on_thread, .detach = detach, .free = uv_io_free
+    .fds_max = p2p__uv_fds_max, .post = p2p__uv_post, .on_thread = on_thread, .detach = detach,    \
+    .free = uv_io_free
 
 static const struct io_ops loop_ops = {COMMON_OPS};
 

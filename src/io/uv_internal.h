@@ -119,6 +119,7 @@ socklen_t p2p__uv_sockaddr_encode(const struct io_addr *addr, union uv_sockaddr 
 bool p2p__uv_sockaddr_decode(const union uv_sockaddr *in, struct io_addr *out);
 bool p2p__uv_local_addr(int fd, struct io_addr *out);
 int p2p__uv_interfaces(struct p2p_io *base, struct io_interface *out, size_t cap);
+size_t p2p__uv_fds_max(struct p2p_io *base);
 
 /* uv_watch.c */
 int p2p__uv_watch_interfaces(struct p2p_io *base);

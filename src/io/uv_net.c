@@ -7,6 +7,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/resource.h>
 
 socklen_t p2p__uv_sockaddr_encode(const struct io_addr *addr, union uv_sockaddr *out)
 {
@@ -88,4 +89,13 @@ int p2p__uv_interfaces(struct p2p_io *base, struct io_interface *out, size_t cap
     }
     freeifaddrs(all);
     return count;
+}
+
+size_t p2p__uv_fds_max(struct p2p_io *base)
+{
+    struct rlimit limit;
+    (void)base;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > SIZE_MAX)
+        return SIZE_MAX;
+    return (size_t)limit.rlim_cur;
 }

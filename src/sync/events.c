@@ -1,6 +1,8 @@
 /* A host's events as JSON, kept until somebody asks for them. */
 #include <string.h>
 
+#include <p2p/limits.h>
+
 #include "base/mem.h"
 #include "sync/json.h"
 #include "sync/node.h"
@@ -138,10 +140,10 @@ static void on_disconnected(p2p_host *host, p2p_conn *conn, const p2p_error *why
 static void on_limit(p2p_host *host, const p2p_error *why, void *user)
 {
     struct json json;
-    (void)host;
     p2p__json_begin(&json, "limit");
     p2p__json_string(&json, "limit", why->limit);
-    p2p__json_string(&json, "message", why->message);
+    p2p__json_uint(&json, "refusals", p2p_host_refusals(host, why->limit));
+    p2p__json_string(&json, "detail", why->message);
     put(user, &json);
 }
 

@@ -10,6 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <p2p/limits.h>
+
+#include "codec/addr_facts.h"
 #include "tests/scene.h"
 
 /* ---- X01: a process with few descriptors, and more connects than those ---- */
@@ -138,6 +141,7 @@ static void test_X01_out_of_descriptors(void **state)
 enum {
     IDLE = 10000,
     HALF_OPEN_MAX = 64,
+    HALF_OPEN_EARLY = 32, /* beyond that idle ones may go */
     HONEST_MS = 2000,
 };
 
@@ -204,22 +208,90 @@ static void test_X02_a_refused_address_pushes_nobody_out(void **state)
     struct scene s;
     (void)state;
     scene_init(&s, WORLD_SIM, NULL, true);
-    struct io_addr from[HALF_OPEN_MAX];
-    struct raw_peer *slow[HALF_OPEN_MAX];
-    for (uint32_t i = 0; i < HALF_OPEN_MAX; i++)
+    struct io_addr from[HALF_OPEN_EARLY];
+    struct raw_peer *slow[HALF_OPEN_EARLY];
+    for (uint32_t i = 0; i < HALF_OPEN_EARLY; i++)
         from[i] = far_away(&s, i);
     scene_measure(&s);
-    for (int i = 0; i < HALF_OPEN_MAX; i++)
+    for (int i = 0; i < HALF_OPEN_EARLY; i++)
         slow[i] = raw_dial_from(&s.net, s.victim, &from[i < 8 ? 0 : i]); /* 8 from the first */
     scene_run(&s, 200);
-    assert_int_equal(scene_load(&s).half_open, HALF_OPEN_MAX);
+    assert_int_equal(scene_load(&s).half_open, HALF_OPEN_EARLY);
     for (int i = 0; i < 1000; i++)
         raw_dial_from(&s.net, s.victim, &from[0]);
     scene_run(&s, 200);
-    assert_int_equal(scene_load(&s).half_open, HALF_OPEN_MAX);
-    for (int i = 0; i < HALF_OPEN_MAX; i++)
+    assert_int_equal(scene_load(&s).half_open, HALF_OPEN_EARLY);
+    for (int i = 0; i < HALF_OPEN_EARLY; i++)
         assert_false(slow[i]->gone);
     assert_string_equal(s.limit, "conns_per_ip");
+    scene_fini(&s);
+}
+
+/* `count` silent ones from ever other addresses come; how many are there then. */
+static size_t silent_ones(struct scene *s, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        struct io_addr from = far_away(s, i);
+        raw_dial_from(&s->net, s->victim, &from);
+        scene_run(s, 10);
+    }
+    scene_run(s, 200);
+    return scene_load(s).half_open;
+}
+
+static void test_X02_idle_ones_go_early(void **state)
+{
+    struct scene s;
+    (void)state;
+    scene_init(&s, WORLD_SIM, NULL, true);
+    assert_int_equal(silent_ones(&s, 0, HALF_OPEN_EARLY), HALF_OPEN_EARLY);
+    assert_int_equal(p2p_host_refusals(s.victim, "half_open"), 0);
+    raw_net_close_peers(&s.net);
+    scene_run(&s, 200);
+    size_t stayed = silent_ones(&s, 256, HALF_OPEN_MAX);
+    assert_in_range(stayed, HALF_OPEN_EARLY + 4, HALF_OPEN_MAX - 4);
+    assert_int_equal(p2p_host_refusals(s.victim, "half_open"), HALF_OPEN_MAX - stayed);
+    assert_string_equal(s.limit, "half_open");
+    s.heap_slack = 1 << 20; /* the simulator's addresses */
+    scene_fini(&s);
+}
+
+/* Who has begun to speak is not idle, for a second. */
+static void test_X02_only_idle_ones_go_early(void **state)
+{
+    struct scene s;
+    struct raw_peer *peer[HALF_OPEN_MAX];
+    (void)state;
+    scene_init(&s, WORLD_SIM, NULL, true);
+    for (uint32_t i = 0; i < HALF_OPEN_MAX; i++) {
+        struct io_addr from = far_away(&s, i);
+        peer[i] = raw_dial_from(&s.net, s.victim, &from);
+        raw_send(peer[i], "\x13", 1);
+        scene_run(&s, 5);
+    }
+    scene_run(&s, 200);
+    assert_int_equal(scene_load(&s).half_open, HALF_OPEN_MAX);
+    assert_int_equal(p2p_host_refusals(s.victim, "half_open"), 0);
+    struct io_addr from = far_away(&s, 256);
+    struct raw_peer *last = raw_dial_from(&s.net, s.victim, &from); /* one too many */
+    raw_send(last, "\x13", 1);
+    scene_run(&s, 200);
+    assert_int_equal(scene_load(&s).half_open, HALF_OPEN_MAX);
+    assert_int_equal(p2p_host_refusals(s.victim, "half_open"), 1);
+    assert_false(last->gone);
+    scene_run(&s, 1000); /* by now all of them are slow */
+    for (uint32_t i = 0; i < 8; i++)
+        raw_free(peer[i]);
+    scene_run(&s, 200);
+    uint64_t refused = p2p_host_refusals(s.victim, "half_open");
+    for (uint32_t i = 0; i < 8; i++) {
+        from = far_away(&s, 300 + i);
+        raw_send(raw_dial_from(&s.net, s.victim, &from), "\x13", 1);
+        scene_run(&s, 50);
+    }
+    assert_true(p2p_host_refusals(s.victim, "half_open") > refused);
+    assert_true(scene_load(&s).half_open < HALF_OPEN_MAX);
+    s.heap_slack = 1 << 20;
     scene_fini(&s);
 }
 
@@ -313,6 +385,189 @@ static void test_X03_connections_in_all(void **state)
     scene_fini(&s);
 }
 
+/* Made and broken, over and over, from one address: as fast as it may, and no faster. */
+static void churn_from_one_address(struct scene *s, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct raw_peer *peer = raw_dial(&s->net, s->victim);
+        scene_run(s, s->world.kind == WORLD_SIM ? 200 : 20);
+        raw_free(peer);
+    }
+    scene_run(s, s->world.kind == WORLD_SIM ? 200 : 50);
+}
+
+static void test_X03_how_fast_connections_come(void **state)
+{
+    static const char *const options[] = {"limit_loopback=true", "conn_interval=60s",
+                                          "conn_burst=20", NULL};
+    struct scene s;
+    scene_init(&s, kind_of(state), options, false);
+    int before = s.world.kind == WORLD_UV ? 2 : 1; /* the first peer's, and the honest one's */
+    churn_from_one_address(&s, 20 - before);
+    assert_int_equal(p2p_host_refusals(s.victim, "conn_interval"), 0);
+    churn_from_one_address(&s, 5);
+    assert_int_equal(p2p_host_refusals(s.victim, "conn_interval"), 5);
+    assert_string_equal(s.limit, "conn_interval");
+    if (s.world.kind == WORLD_SIM) {
+        scene_run(&s, 120 * 1000); /* two more */
+        churn_from_one_address(&s, 4);
+        assert_int_equal(p2p_host_refusals(s.victim, "conn_interval"), 7);
+    }
+    scene_fini(&s);
+}
+
+static void test_X03_loopback_is_exempt(void **state)
+{
+    static const char *const options[] = {"conn_interval=60s", "conns_per_ip=2", "half_open=64",
+                                          NULL};
+    struct raw_peer *peer[100];
+    struct scene s;
+    (void)state;
+    scene_init(&s, WORLD_UV, options, false);
+    for (int i = 0; i < 30; i++) {
+        peer[i] = scene_raw(&s);
+        peer[i]->key = s.net.key;
+        if (i >= 4)
+            continue;
+        assert_false(peer[i]->gone);
+    }
+    assert_int_equal(p2p_host_refusals(s.victim, "conn_interval"), 0);
+    assert_int_equal(p2p_host_refusals(s.victim, "conns_per_ip"), 0);
+    assert_true(p2p_host_refusals(s.victim, "conns_per_peer") > 0);
+    scene_fini(&s);
+}
+
+/* The networks around an address, of both families. */
+static void come_from(struct scene *s, const char *format, unsigned count, unsigned step,
+                      unsigned stay, const char *limit)
+{
+    struct raw_peer **peer = calloc(count, sizeof(struct raw_peer *));
+    unsigned stayed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        char text[64], full[80];
+        p2p_multiaddr addr;
+        struct addr_facts facts;
+        snprintf(text, sizeof(text), format, i * step);
+        snprintf(full, sizeof(full), "/%s/%s", strchr(text, ':') ? "ip6" : "ip4", text);
+        assert_int_equal(p2p_multiaddr_parse(full, &addr), 0);
+        p2p__addr_facts(&addr, &facts);
+        struct io_addr from = {.family = facts.family};
+        memcpy(from.ip, facts.ip, sizeof(from.ip));
+        assert_int_equal(p2p_sim_add_address(s->net.io, text), 0);
+        peer[i] = raw_dial_from(&s->net, s->victim, &from);
+        assert_non_null(peer[i]);
+        peer[i]->key = world_key(57, 100 + (int)i);
+        raw_begin(peer[i], RAW_BYTES);
+        scene_run(s, 300);
+    }
+    for (unsigned i = 0; i < count; i++)
+        stayed += !peer[i]->gone && peer[i]->stage == RAW_OPEN;
+    assert_int_equal(stayed, stay);
+    assert_string_equal(s->limit, limit);
+    assert_int_equal(p2p_host_refusals(s->victim, limit), count - stay);
+    for (unsigned i = 0; i < count; i++) {
+        p2p_key_free((p2p_key *)peer[i]->key);
+        raw_free(peer[i]);
+    }
+    free(peer);
+    s->heap_slack = 1 << 20; /* the simulator's addresses */
+}
+
+static void test_X03_connections_of_a_network(void **state)
+{
+    static const char *const options[] = {"conns_per_subnet=20", NULL};
+    struct scene s;
+    (void)state;
+    scene_init(&s, WORLD_SIM, options, true);
+    come_from(&s, "12.1.2.%u", 25, 1, 20, "conns_per_subnet");
+    scene_fini(&s);
+}
+
+/* ---- what is refused is counted, by every limit, and told ---- */
+
+struct told {
+    int of_first, of_second;
+    const char *first;
+};
+
+static void count_told(p2p_host *host, const p2p_error *why, void *user)
+{
+    struct told *self = user;
+    (void)host;
+    assert_int_equal(why->code, P2P_ELIMIT);
+    assert_non_null(why->message);
+    if (strcmp(why->limit, self->first) == 0)
+        self->of_first++;
+    else
+        self->of_second++;
+}
+
+/* A thousand refusals a second by one limit: ten a second are told, and the few of another limit
+ * are among them. */
+static void test_X04_refusals_are_counted_and_told(void **state)
+{
+    static const char *const options[] = {"conns_per_ip=2", "conns_in=3", NULL};
+    static const p2p_host_events events = {.size = sizeof(events), .on_limit = count_told};
+    struct told told = {.first = "conns_per_ip"};
+    struct scene s;
+    (void)state;
+    scene_init(&s, WORLD_SIM, options, true);
+    struct raw_peer *held[2] = {scene_raw(&s), scene_raw(&s)};
+    p2p_host_set_events(s.victim, &events, &told);
+    scene_run(&s, 1000);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 50; i++)
+            raw_dial(&s.net, s.victim);
+        scene_run(&s, 50);
+    }
+    scene_run(&s, 1000);
+    /* conns_in: the third from elsewhere. */
+    assert_int_equal(p2p_host_refusals(s.victim, "conns_in") +
+                         p2p_host_refusals(s.victim, "conns_per_ip"),
+                     1000);
+    assert_in_range(told.of_first + told.of_second, 10, 30);
+    p2p_limit_info info = P2P_LIMIT_INFO_INIT;
+    for (size_t i = 0; p2p_host_limit_at(s.victim, i, &info) == 0; i++) {
+        assert_int_equal(info.refusals, p2p_host_refusals(s.victim, info.name));
+        if (strcmp(info.name, "conns_in") == 0) {
+            assert_int_equal(info.value, 3);
+            assert_int_equal(info.used, 3);
+        }
+    }
+    raw_free(held[0]);
+    raw_free(held[1]);
+    p2p_host_set_events(s.victim, NULL, NULL);
+    scene_fini(&s);
+}
+
+/* ---- descriptors ---- */
+
+static void test_X01_descriptors_of_connections(void **state)
+{
+    static const char *const options[] = {"fds=16", "conns_per_ip=100", "half_open_per_ip=100",
+                                          NULL};
+    struct raw_peer *peer[30];
+    struct scene s;
+    scene_init(&s, kind_of(state), options, false);
+    /* An eighth is kept for dialing; one is the honest peer's. */
+    for (int i = 0; i < 13; i++) {
+        peer[i] = raw_dial(&s.net, s.victim);
+        scene_run(&s, 100);
+        assert_false(peer[i]->gone);
+    }
+    assert_int_equal(p2p_host_refusals(s.victim, "fds"), 0);
+    peer[13] = raw_dial(&s.net, s.victim);
+    assert_true(scene_until(&s, raw_is_gone, peer[13], 1000));
+    assert_int_equal(p2p_host_refusals(s.victim, "fds"), 1);
+    assert_string_equal(s.limit, "fds");
+    raw_free(peer[0]);
+    scene_run(&s, 200);
+    peer[0] = raw_dial(&s.net, s.victim);
+    scene_run(&s, 200);
+    assert_false(peer[0]->gone);
+    scene_fini(&s);
+}
+
 int main(void)
 {
     scene_count_memory();
@@ -320,8 +575,15 @@ int main(void)
         cmocka_unit_test(test_X01_out_of_descriptors),
         cmocka_unit_test(test_X02_ten_thousand_idle_connects),
         cmocka_unit_test(test_X02_a_refused_address_pushes_nobody_out),
+        cmocka_unit_test(test_X02_idle_ones_go_early),
+        cmocka_unit_test(test_X02_only_idle_ones_go_early),
         BOTH(test_X03_connections_of_an_address_and_of_a_peer),
         BOTH(test_X03_connections_in_all),
+        BOTH(test_X03_how_fast_connections_come),
+        cmocka_unit_test(test_X03_loopback_is_exempt),
+        cmocka_unit_test(test_X03_connections_of_a_network),
+        cmocka_unit_test(test_X04_refusals_are_counted_and_told),
+        BOTH(test_X01_descriptors_of_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
