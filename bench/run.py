@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "interop"))
 
 import children  # noqa: E402
+import delay  # noqa: E402
 import peers as interop  # noqa: E402
 
 MIB = 1 << 20
@@ -88,6 +89,7 @@ PEER_ROWS = [
     ("throughput.write.download.rate", "download", "one stream, download", "MiB/s"),
     ("connections.sequential", "conns", "connections one after the other", "/s"),
     ("streams.sequential", "streams", "streams one after the other", "/s"),
+    ("rtt.dial_to_echo", "trips", "from dial to the first echoed byte", "trips"),
     ("idle.connection.dialer.rss", "idle_dialer", "idle connection, dialer, resident", "bytes"),
     ("idle.connection.listener.rss", "idle_listener", "idle connection, listener, resident",
      "bytes"),
@@ -152,6 +154,37 @@ def peer_round(peer, sizes, figures):
         figures.add("download", size / down["seconds"] / MIB)
         figures.add("conns", peer_bench(peer, server.addr, "conns", conns)["per_second"])
         figures.add("streams", peer_bench(peer, server.addr, "streams", streams)["per_second"])
+    finally:
+        server.stop()
+
+
+def seconds_to_echo(peer, server, one_way_s):
+    """From the program's start to its result: dial, identify where it waits for that, one byte."""
+    port = server.addr.split("/tcp/")[1].split("/")[0]
+    proxy = delay.DelayProxy(int(port), one_way_s)
+    try:
+        addr = server.addr.replace(f"/tcp/{port}/", f"/tcp/{proxy.port}/")
+        begin = time.monotonic()
+        dialer = children.Child([*peer.command, "dial", addr, "echo", "1"])
+        try:
+            result = dialer.wait_for(lambda e: e["event"] == "result", children.Deadline(60))
+            seconds = time.monotonic() - begin
+        finally:
+            dialer.stop()
+        if not result["ok"]:
+            raise children.Fail(f"{peer.name} echo: {result['error']}")
+        return seconds
+    finally:
+        proxy.close()
+
+
+def peer_trips(peer, _sizes, figures):
+    """What a delay of 200 ms a round trip adds, in round trips; TCP's own handshake is one more."""
+    server = peer_server(peer)
+    try:
+        for _ in range(3):
+            near = seconds_to_echo(peer, server, 0)
+            figures.add("trips", (seconds_to_echo(peer, server, 0.1) - near) / 0.2 + 1)
     finally:
         server.stop()
 
@@ -280,6 +313,7 @@ def main():
                 program = args.build / f"bench-{name}"
                 run_program(program, PROGRAMS[name][args.quick], figures)
         peers.each(peer_round)
+    peers.each(peer_trips)
     peers.each(lambda peer, sizes, own: peer_idle(peer, sizes[3], own))
     print_ours(figures, rounds)
     if not peers.figures and not args.only and args.peers is None:
