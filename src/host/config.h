@@ -33,6 +33,7 @@
     X(KEEPALIVE_TIMEOUT, "keepalive_timeout", MS, "10s", "until that ping must be answered")       \
     X(CONNS_IN, "conns_in", INT, "256", "inbound connections")                                     \
     X(CONNS_OUT, "conns_out", INT, "128", "outbound connections, those under way included")        \
+    X(DIALS, "dials", INT, "64", "addresses tried at the same time, for all peers")                \
     X(CONNS_PER_PEER, "conns_per_peer", INT, "4", "connections with one peer")                     \
     X(CONNS_PER_IP, "conns_per_ip", INT, "8",                                                      \
       "inbound connections from one IPv4 address or one /64 of IPv6")                              \

@@ -129,7 +129,7 @@ const struct conn_owner p2p__host_owner = {admit, opened, closed, limited};
 p2p_conn *p2p_host_conn(const p2p_host *host, const p2p_peer_id *id)
 {
     struct peer *peer = p2p__peer_find(host, id);
-    return peer ? p2p__peer_conn(peer) : NULL;
+    return peer ? p2p__peer_conn(host, peer) : NULL;
 }
 
 p2p_conn *p2p_host_conn_at(const p2p_host *host, size_t index)

@@ -1,47 +1,13 @@
-/* Dialing: several waiters of one peer share one dial; its addresses are tried a quarter of a
- * second apart until one connection is open; exactly one outcome, which lists every address tried.
- */
-#include "host/host.h"
+/* Dialing: several waiters of one peer share one dial; its addresses are tried by plan until one
+ * connection is open; exactly one outcome, which lists every address tried. */
+#include "host/dial.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/addr_copy.h"
-#include "codec/addr_facts.h"
-#include "host/lookups.h"
 #include "host/target.h"
-
-enum {
-    STAGGER_US = 250 * 1000, /* Happy Eyeballs' delay (RFC 8305, section 5) */
-};
-
-struct attempt {
-    struct dial *dial;
-    p2p_multiaddr addr;
-    struct transport *transport;
-    struct conn_entry *entry; /* while under way */
-    bool started, ended;
-    bool shared_port, fresh_port; /* dialed from the listening port; must not be */
-    int code, sys_errno;
-    char *error;
-};
-
-struct dial {
-    struct list node; /* host->dials */
-    struct work work;
-    struct timer timer;
-    p2p_host *host;
-    struct peer *peer; /* NULL: not known until a /dnsaddr has been resolved */
-    struct attempt attempts[DIAL_ADDRS_MAX];
-    size_t attempt_count;
-    struct lookups lookups; /* of targets with names */
-    struct list streams;    /* p2p_stream.wait */
-    struct list ops;        /* p2p_op.wait */
-    uint64_t next_start_us;
-    unsigned flags; /* enum p2p_dial_flags */
-    bool over;
-};
 
 /* ---- the outcome ---- */
 
@@ -56,14 +22,16 @@ static const char *attempt_text(const struct attempt *a)
 static void with_error(struct dial *self, int code, const char *message,
                        void (*tell)(void *user, const p2p_error *why), void *user)
 {
-    char text[DIAL_ADDRS_MAX][P2P_MULTIADDR_TEXT_MAX / 8];
-    p2p_attempt list[DIAL_ADDRS_MAX + LOOKUPS_MAX];
+    char text[PLAN_MAX][P2P_MULTIADDR_TEXT_MAX / 8];
+    p2p_attempt list[PLAN_MAX + LOOKUPS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < self->attempt_count; i++) {
         struct attempt *a = &self->attempts[i];
-        if (!a->started)
+        p2p_multiaddr addr;
+        if (!a->started && !a->ended)
             continue;
-        (void)p2p_multiaddr_format(&a->addr, text[count], sizeof(text[count]));
+        addr_load(a->addr, &addr);
+        (void)p2p_multiaddr_format(&addr, text[count], sizeof(text[count]));
         list[count] = (p2p_attempt){.addr = text[count],
                                     .error = attempt_text(a),
                                     .code = a->ended ? a->code : P2P_ETIMEDOUT,
@@ -98,8 +66,10 @@ static void tell_op(void *user, const p2p_error *why)
 static void bury(struct work *work)
 {
     struct dial *self = P2P__CONTAINER(work, struct dial, work);
-    for (size_t i = 0; i < self->attempt_count; i++)
+    for (size_t i = 0; i < self->attempt_count; i++) {
         p2p__free(self->attempts[i].error);
+        p2p__free(self->attempts[i].addr);
+    }
     p2p__free(self);
 }
 
@@ -111,15 +81,8 @@ static void finish(struct dial *self)
     p2p_host *host = self->host;
     list_remove(&self->node);
     timer_set(&host->shard, &self->timer, HEAP_NEVER);
-    for (size_t i = 0; i < self->attempt_count; i++) {
-        struct conn_entry *entry = self->attempts[i].entry;
-        if (!entry)
-            continue;
-        entry->attempt = NULL;
-        self->attempts[i].entry = NULL;
-        if (!entry->opened)
-            p2p__conn_end(entry->conn, (struct ending){.code = P2P_ECANCELED});
-    }
+    list_remove(&self->starving);
+    p2p__attempts_end(self);
     p2p__lookups_fini(&self->lookups);
     if (self->peer) {
         self->peer->dial = NULL;
@@ -163,65 +126,6 @@ static void fail_all(struct dial *self)
     fail(self, code, "cannot connect");
 }
 
-/* ---- attempts ---- */
-
-static void attempt_failed(struct attempt *self, int code, int sys_errno, const char *error)
-{
-    self->ended = true;
-    self->entry = NULL;
-    self->code = code;
-    self->sys_errno = sys_errno;
-    self->error = p2p__strndup(error, strlen(error));
-}
-
-static void start(struct dial *self, struct attempt *attempt)
-{
-    p2p_host *host = self->host;
-    struct passage passage = {.link = NULL};
-    struct transport *transport = attempt->transport;
-    int sys_errno = 0;
-    bool fresh_port = (self->flags & P2P_DIAL_NO_REUSE_PORT) || attempt->fresh_port;
-    attempt->started = true;
-    const char *limit = p2p__limits_refuse_out(host);
-    if (limit) {
-        char why[64];
-        snprintf(why, sizeof(why), "the limit %s is reached", limit);
-        p2p__refused(host, limit, "a dial was refused");
-        attempt_failed(attempt, P2P_ELIMIT, 0, why);
-        return;
-    }
-    int rc = transport->ops->dial(transport, &attempt->addr, fresh_port ? TRANSPORT_FRESH_PORT : 0,
-                                  &passage, &sys_errno);
-    if (rc < 0) {
-        attempt_failed(attempt, rc, sys_errno, sys_errno ? strerror(sys_errno) : p2p_code_text(rc));
-        return;
-    }
-    struct conn_entry *entry = NULL;
-    if (!p2p__host_add_conn(host, transport, &passage, true, &self->peer->id, &entry)) {
-        attempt_failed(attempt, P2P_ENOMEM, 0, p2p_code_text(P2P_ENOMEM));
-        return;
-    }
-    attempt->shared_port = passage.shared_port;
-    attempt->entry = entry;
-    entry->attempt = attempt;
-}
-
-/* One without a name. False: no transport is for it. */
-static bool add_attempt(struct dial *self, const p2p_multiaddr *addr)
-{
-    struct transport *transport;
-    const char *why;
-    for (size_t i = 0; i < self->attempt_count; i++)
-        if (p2p__addr_equal(&self->attempts[i].addr, addr))
-            return true;
-    if (p2p__transport_find(self->host, addr, &transport, &why) < 0)
-        return false;
-    if (self->attempt_count < DIAL_ADDRS_MAX)
-        self->attempts[self->attempt_count++] =
-            (struct attempt){.dial = self, .addr = *addr, .transport = transport};
-    return true;
-}
-
 /* An address that a name led to. The first one decides whom a /dnsaddr without a peer id means. */
 static bool use_addr(void *user, const p2p_multiaddr *addr)
 {
@@ -234,7 +138,7 @@ static bool use_addr(void *user, const p2p_multiaddr *addr)
         self->peer = p2p__peer_get(self->host, &named);
     if (!self->peer || !p2p_peer_id_equal(&named, &self->peer->id))
         return false;
-    return add_attempt(self, &bare);
+    return p2p__attempt_add(self, &bare, true);
 }
 
 /* The peer has just become known: true when it needs no dial of its own. */
@@ -242,7 +146,7 @@ static bool merge(struct dial *self)
 {
     struct peer *peer = self->peer;
     struct dial *other = peer->dial;
-    p2p_conn *conn = self->flags & P2P_DIAL_NEW_CONN ? NULL : p2p__peer_conn(peer);
+    p2p_conn *conn = self->flags & P2P_DIAL_NEW_CONN ? NULL : p2p__peer_conn(self->host, peer);
     if (!conn && !other) {
         peer->dial = self;
         return false;
@@ -252,8 +156,11 @@ static bool merge(struct dial *self)
         succeed(self, conn);
         return true;
     }
-    for (size_t i = 0; i < self->attempt_count; i++)
-        add_attempt(other, &self->attempts[i].addr);
+    for (size_t i = 0; i < self->attempt_count; i++) {
+        p2p_multiaddr addr;
+        addr_load(self->attempts[i].addr, &addr);
+        p2p__attempt_add(other, &addr, true);
+    }
     for (struct list *node; (node = list_pop(&self->streams));)
         list_append(&other->streams, node);
     for (struct list *node; (node = list_pop(&self->ops));)
@@ -307,25 +214,15 @@ static void dial_run(struct work *work)
         return;
     }
     bool unknown = !self->peer;
-    size_t under_way = 0, left = 0, lookups = p2p__lookups_run(&self->lookups, use_addr, self);
+    size_t lookups = p2p__lookups_run(&self->lookups, use_addr, self);
     if (unknown && self->peer && merge(self))
         return;
-    for (size_t i = 0; i < self->attempt_count; i++) {
-        struct attempt *a = &self->attempts[i];
-        if (!a->started && (under_way == 0 || shard->now_us >= self->next_start_us)) {
-            start(self, a);
-            self->next_start_us = shard->now_us + STAGGER_US;
-        }
-        under_way += a->started && !a->ended;
-        left += !a->started;
-    }
-    if (under_way == 0 && left == 0 && lookups == 0) {
+    uint64_t next = self->peer ? p2p__attempts_run(self) : HEAP_NEVER;
+    if (lookups == 0 && p2p__plan_done(&self->plan)) {
         fail_all(self);
         return;
     }
-    if (left && self->next_start_us < wake)
-        wake = self->next_start_us;
-    timer_set(shard, &self->timer, wake);
+    timer_set(shard, &self->timer, next < wake ? next : wake);
 }
 
 static void timer_fire(struct timer *timer)
@@ -343,6 +240,8 @@ static void lookup_wake(void *owner)
 void p2p__dial_opened(struct conn_entry *entry)
 {
     struct dial *dial = entry->peer ? entry->peer->dial : NULL;
+    if (entry->attempt)
+        p2p__attempt_won(entry->attempt);
     if (dial)
         succeed(dial, entry->conn);
 }
@@ -352,21 +251,9 @@ void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why)
     struct attempt *attempt = entry->attempt;
     if (!attempt)
         return;
-    struct dial *dial = attempt->dial;
     entry->attempt = NULL;
-    p2p__work_mark(&dial->host->shard, &dial->work);
-    /* When both sides dial at once from their listening ports, TCP makes one connection of it with
-     * an initiator at each end, whose handshakes cannot meet. A fresh port cannot collide. */
-    if (attempt->shared_port && !attempt->fresh_port &&
-        (why->code == P2P_EHANDSHAKE || why->code == P2P_EPROTO)) {
-        attempt->fresh_port = true;
-        attempt->started = false;
-        attempt->entry = NULL;
-        return;
-    }
-    attempt_failed(attempt, why->code, why->sys_errno,
-                   why->sys_errno && why->code == P2P_ECONN ? strerror(why->sys_errno)
-                                                            : why->message);
+    p2p__attempt_failed(attempt, why);
+    p2p__work_mark(&attempt->dial->host->shard, &attempt->dial->work);
 }
 
 /* ---- a new one ---- */
@@ -384,6 +271,7 @@ static struct dial *dial_new(p2p_host *host, struct peer *peer, unsigned flags)
     p2p__lookups_init(&self->lookups, host->shard.io, lookup_wake, self);
     list_init(&self->streams);
     list_init(&self->ops);
+    list_init(&self->starving);
     list_append(&host->dials, &self->node);
     if (peer)
         peer->dial = self;
@@ -400,7 +288,7 @@ static void add_known(struct dial *self)
             continue;
         addr_load(known->addr, &addr);
         if (!p2p__resolve_has_name(&addr)) {
-            add_attempt(self, &addr);
+            p2p__attempt_add(self, &addr, false);
             continue;
         }
         p2p__addr_append_peer(&addr, &peer->id);
@@ -424,7 +312,7 @@ static int dial_get(p2p_host *host, const struct target *target, const char *tex
     }
     int rc = 0;
     if (target->kind == TARGET_ADDR)
-        add_attempt(self, &target->addr);
+        p2p__attempt_add(self, &target->addr, true);
     else if (target->kind == TARGET_NAME)
         rc = p2p__lookups_add(&self->lookups, &target->addr, text);
     if (peer)
@@ -457,7 +345,7 @@ static int reach(p2p_host *host, const char *text, const p2p_dial_opts *opts, p2
     }
     struct peer *peer = p2p__peer_find(host, &target.peer);
     if (peer && !(flags & P2P_DIAL_NEW_CONN))
-        *conn = p2p__peer_conn(peer);
+        *conn = p2p__peer_conn(host, peer);
     if (*conn)
         return 0;
     rc = dial_get(host, &target, text, flags, dial, &sentence);

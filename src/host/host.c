@@ -50,8 +50,10 @@ static void events_run(struct work *work)
     p2p_host *self = P2P__CONTAINER(work, p2p_host, work);
     p2p__refusals_tell(self);
     tell_warning(self);
-    if (self->interfaces_changed && !self->closing)
+    if (self->interfaces_changed && !self->closing) {
         p2p__listen_refresh(self);
+        self->udp_hole = self->ip6_hole = (struct black_hole){0}; /* another network, perhaps */
+    }
     self->interfaces_changed = false;
     if (!self->changed || self->closing)
         return;
@@ -123,6 +125,7 @@ static void host_free(p2p_host *self)
         p2p__free(a);
     }
     p2p__transports_fini(self);
+    p2p__backoff_fini(&self->backoff);
     p2p__peers_fini(self);
     p2p__web_files_free(self);
     p2p__free(self->warning);
@@ -364,6 +367,7 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     p2p__limits_init(self);
     if (rc == 0)
         rc = p2p__transports_init(self);
+    p2p__backoff_init(&self->backoff, &self->shard.hash_key);
     if (rc == 0)
         rc = p2p__web_files_open(self, why, why_cap);
     if (rc == P2P_ENOMEM)
@@ -390,6 +394,7 @@ static p2p_host *host_alloc(const p2p_config *config)
     list_init(&self->transports);
     list_init(&self->peers);
     list_init(&self->dials);
+    list_init(&self->starving);
     list_init(&self->ops);
     list_init(&self->observers);
     list_init(&self->shard.dirty);

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "codec/psk.h"
 #include "conn/conn.h"
+#include "host/backoff.h"
 #include "host/config.h"
 #include "host/limits.h"
 #include "host/refusals.h"
@@ -43,7 +44,6 @@ enum {
     PEERS_MAX = 1024, /* whose addresses are kept; connected ones are bounded by the limits of
                          connections */
     PEER_ADDRS_MAX = 64,
-    DIAL_ADDRS_MAX = 8, /* tried in one dial */
 };
 
 struct addr_copy;
@@ -81,8 +81,8 @@ struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id);
 /* Frees it if nothing needs it any more. */
 void p2p__peer_release(p2p_host *host, struct peer *peer);
 int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms);
-/* An open connection, or NULL. */
-p2p_conn *p2p__peer_conn(const struct peer *peer);
+/* The best open connection, or NULL. */
+p2p_conn *p2p__peer_conn(const p2p_host *host, const struct peer *peer);
 void p2p__peers_fini(p2p_host *host);
 
 /* ---- conns.c ---- */
@@ -183,6 +183,10 @@ struct p2p_host {
     struct list transports;
     struct list peers; /* peer.all */
     struct list dials;
+    struct list starving; /* dials that wait for others' attempts to end */
+    uint32_t dialing;     /* attempts under way */
+    struct backoff backoff;
+    struct black_hole udp_hole, ip6_hole;
     struct list ops; /* p2p_op.all */
     struct list observers;
     struct map peer_map;

@@ -17,6 +17,7 @@ void p2p__limits_init(p2p_host *host)
         .conns_per_peer = (uint32_t)p2p__config_number(config, OPTION_CONNS_PER_PEER),
         .half_open_max = (uint32_t)p2p__config_number(config, OPTION_HALF_OPEN),
         .fds_max = (uint32_t)p2p__config_number(config, OPTION_FDS),
+        .dials_max = (uint32_t)p2p__config_number(config, OPTION_DIALS),
         .limit_loopback = p2p__config_number(config, OPTION_LIMIT_LOOPBACK) != 0,
     };
     const struct prefix_limits prefixes = {

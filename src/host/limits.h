@@ -13,6 +13,7 @@ struct passage;
 
 struct limits {
     uint32_t conns_in_max, conns_out_max, conns_per_peer;
+    uint32_t dials_max;
     uint32_t half_open_max;
     uint32_t fds_max; /* 0: as the system says */
     bool limit_loopback;

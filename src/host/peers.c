@@ -108,12 +108,24 @@ int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *a
     return 0;
 }
 
-p2p_conn *p2p__peer_conn(const struct peer *peer)
+/* Of several: not over a relay, and when both sides dialed, what the peer with the greater id did:
+ * both choose the same one. Otherwise the oldest. */
+static unsigned rank_conn(const p2p_conn *conn, const p2p_peer_id *own)
 {
+    bool ours = memcmp(own->bytes, conn->peer.bytes, sizeof(own->bytes)) > 0;
+    return (conn->limited ? 0u : 2u) + (conn->outbound == ours ? 1u : 0u);
+}
+
+p2p_conn *p2p__peer_conn(const p2p_host *host, const struct peer *peer)
+{
+    p2p_conn *best = NULL;
+    const p2p_peer_id *own = p2p_host_peer(host);
     for (struct list *node = peer->conns.next; node != &peer->conns; node = node->next) {
         p2p_conn *conn = P2P__CONTAINER(node, struct conn_entry, of_peer)->conn;
-        if (conn->stage == CONN_OPEN && conn->opened_told && !conn->muxer->goaway_received)
-            return conn;
+        if (conn->stage != CONN_OPEN || !conn->opened_told || conn->muxer->goaway_received)
+            continue;
+        if (!best || rank_conn(conn, own) > rank_conn(best, own))
+            best = conn;
     }
-    return NULL;
+    return best;
 }
