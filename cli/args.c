@@ -5,24 +5,47 @@
 #include <string.h>
 
 const struct option_info option_infos[OPT_END] = {
-    [OPT_COUNT] = {"count", "COUNT", "how many pings (default 3); 0: until interrupted", 'c'},
-    [OPT_INTERVAL] = {"interval", "SECONDS", "from ping to ping (default 1); 0: at once", 'i'},
-    [OPT_UPLOAD] = {"upload", "BYTES", "how much to send; K, M or G may follow", 0},
-    [OPT_DOWNLOAD] = {"download", "BYTES", "how much to receive; K, M or G may follow", 0},
-    [OPT_PROTOCOL] = {"protocol", "PROTO", "the protocol to speak, e.g. /p2p/echo/1.0.0", 0},
-    [OPT_TYPE] = {"type", "TYPE", "ed25519 (default), secp256k1, ecdsa or rsa", 't'},
-    [OPT_OUT] = {"out", "FILE", "where to; without it, $XDG_CONFIG_HOME/p2p/identity.key", 0},
-    [OPT_LISTEN] = {"listen", "MULTIADDR", "where to listen; may be repeated, port 0 is any", 0},
-    [OPT_KEY] = {"key", "FILE", "the identity; without it, a fresh one", 0},
+    [OPT_COUNT] = {"count", "COUNT", "how many pings (default 3); 0: until interrupted", 'c', NULL},
+    [OPT_INTERVAL] = {"interval", "SECONDS", "from ping to ping (default 1); 0: at once", 'i',
+                      NULL},
+    [OPT_UPLOAD] = {"upload", "BYTES", "how much to send; K, M or G may follow", 0, NULL},
+    [OPT_DOWNLOAD] = {"download", "BYTES", "how much to receive; K, M or G may follow", 0, NULL},
+    [OPT_PROTOCOL] = {"protocol", "PROTO", "the protocol to speak, e.g. /p2p/echo/1.0.0", 0, NULL},
+    [OPT_TYPE] = {"type", "TYPE", "ed25519 (default), secp256k1, ecdsa or rsa", 't',
+                  "ed25519 secp256k1 ecdsa rsa"},
+    [OPT_OUT] = {"out", "FILE", "where to; without it, $XDG_CONFIG_HOME/p2p/identity.key", 0, NULL},
+    [OPT_LISTEN] = {"listen", "MULTIADDR", "where to listen; may be repeated, port 0 is any", 0,
+                    NULL},
+    [OPT_KEY] = {"key", "FILE", "the identity; without it, a fresh one", 0, NULL},
     [OPT_SECURITY] = {"security", "NAME",
-                      "noise (default), tls; in the clear: signed, plaintext; may be repeated", 0},
-    [OPT_MUXER] = {"muxer", "NAME", "yamux (default) or mplex; may be repeated", 0},
-    [OPT_PSK] = {"psk", "FILE", "the key of a private network (swarm.key)", 0},
-    [OPT_TIMEOUT] = {"timeout", "SECONDS", "until connected (default 10)", 0},
-    [OPT_SET] = {NULL, "KEY=VALUE", "set an option of the library (\"p2p help options\")", 'o'},
-    [OPT_JSON] = {"json", NULL, "one JSON object a line, for programs", 0},
-    [OPT_HELP] = {"help", NULL, "show this help", 'h'},
+                      "noise (default), tls; in the clear: signed, plaintext; may be repeated", 0,
+                      "noise tls signed plaintext"},
+    [OPT_MUXER] = {"muxer", "NAME", "yamux (default) or mplex; may be repeated", 0, "yamux mplex"},
+    [OPT_PSK] = {"psk", "FILE", "the key of a private network (swarm.key)", 0, NULL},
+    [OPT_TIMEOUT] = {"timeout", "SECONDS", "until connected (default 10)", 0, NULL},
+    [OPT_CONFIG] = {"config", "FILE",
+                    "instead of $XDG_CONFIG_HOME/p2p/config; empty: no configuration file", 0,
+                    NULL},
+    [OPT_CONTROL] = {"control", "PATH", "the node's control socket; for a node, empty: none", 0,
+                     NULL},
+    [OPT_SET] = {NULL, "KEY=VALUE", "set an option of the library (\"p2p help options\")", 'o',
+                 NULL},
+    [OPT_JSON] = {"json", NULL, "one JSON object a line, for programs", 0, NULL},
+    [OPT_HELP] = {"help", NULL, "show this help", 'h', NULL},
 };
+
+bool option_takes(enum option_id id, const char *value)
+{
+    const char *at = option_infos[id].choices;
+    size_t len = strlen(value);
+    for (; at && *at; at += strspn(at, " ")) {
+        size_t word = strcspn(at, " ");
+        if (word == len && memcmp(at, value, len) == 0)
+            return true;
+        at += word;
+    }
+    return !at;
+}
 
 /* ---- the command's name ---- */
 

@@ -24,6 +24,8 @@ enum option_id {
     OPT_MUXER,
     OPT_PSK,
     OPT_TIMEOUT,
+    OPT_CONFIG,
+    OPT_CONTROL,
     OPT_SET,
     OPT_JSON,
     OPT_HELP,
@@ -36,10 +38,14 @@ struct option_info {
     const char *name;  /* without the dashes; NULL: it has a letter only */
     const char *value; /* what it takes, or NULL */
     const char *help;
-    char letter; /* or 0 */
+    char letter;         /* or 0 */
+    const char *choices; /* all values that there are, with spaces between, or NULL */
 };
 
 extern const struct option_info option_infos[OPT_END];
+
+/* Is it one of its choices, if it has any? */
+bool option_takes(enum option_id id, const char *value);
 
 struct given {
     enum option_id id;

@@ -37,6 +37,14 @@ enum exit_code {
     EXIT_SIGNALED = 128, /* plus the signal's number */
 };
 
+struct exit_info {
+    int code;
+    const char *text;
+};
+
+/* All of them; the table ends with a NULL text. */
+extern const struct exit_info exit_infos[];
+
 struct cli {
     const char *program; /* as the user called it */
     struct args args;
@@ -67,6 +75,7 @@ int ping_run(struct cli *cli);
 int identify_run(struct cli *cli);
 int perf_run(struct cli *cli);
 int cat_run(struct cli *cli);
+int config_run(struct cli *cli);
 int version_run(struct cli *cli);
 int help_run(struct cli *cli);
 
@@ -90,16 +99,5 @@ __attribute__((format(printf, 2, 3))) int report_usage(struct cli *cli, const ch
 void cli_json(struct cli *cli, struct text *line);
 /* Text for people, to stdout. Frees the text. */
 void cli_print(struct cli *cli, struct text *line);
-
-/* ---- config.c ---- */
-
-/* A configuration from the options given, then the environment (P2P_LISTEN, ...). On failure NULL,
- * with the exit code in *code. serve: for a node, which also takes where to listen and what to
- * serve from the environment. */
-p2p_config *config_make(struct cli *cli, bool serve, int *code);
-/* Is the option set by -o, or (if serve) by the environment? */
-bool config_given(const struct cli *cli, const char *name, bool serve);
-/* Only checks what -o says; 0 or the exit code. */
-int config_check(struct cli *cli);
 
 #endif

@@ -1,55 +1,75 @@
-/* The library's configuration: flags and -o first, then the environment. */
-#include "cli.h"
+/* Reads the configuration: the file first, so that what goes before it can replace it. */
+#include "config.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "paths.h"
+
 enum {
     WHY_MAX = 512,
-    NAME_MAX_LEN = 64, /* no option's name comes near */
+    FILE_MAX = 1 << 20, /* far more than all options at their longest */
 };
 
-/* Does "name=..." set this option? */
-static bool sets(const char *assignment, const char *name)
+/* What the library knows nothing of. */
+static const p2p_option own_options[] = {
+    {"control", "$XDG_RUNTIME_DIR/p2p/PEER.sock",
+     "socket on which a node answers \"p2p peers\" and the like; empty: none", P2P_OPTION_TEXT},
+};
+
+/* Options of the library that have a flag. */
+static const struct {
+    const char *name;
+    enum option_id id;
+} flags[] = {
+    {"security", OPT_SECURITY},
+    {"muxer", OPT_MUXER},
+    {"listen", OPT_LISTEN},
+    {"identity", OPT_KEY},
+    {"psk", OPT_PSK},
+    {"control", OPT_CONTROL},
+    {"handshake_timeout", OPT_TIMEOUT},
+};
+#define FLAG_COUNT (sizeof(flags) / sizeof(*flags))
+
+static size_t library_count(void)
 {
-    size_t len = strlen(name);
-    return strncmp(assignment, name, len) == 0 && assignment[len] == '=';
+    size_t n = 0;
+    while (p2p_option_at(n))
+        n++;
+    return n;
 }
 
-/* "P2P_DIAL_TIMEOUT" from "dial_timeout"; its value, or NULL when unset or empty. */
-static const char *environment(const char *name, char *variable, size_t cap)
+const p2p_option *settings_option(size_t index)
 {
-    snprintf(variable, cap, "P2P_%s", name);
-    for (char *c = variable; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    const char *value = getenv(variable);
-    return value && *value ? value : NULL;
+    size_t library = library_count();
+    size_t own = sizeof(own_options) / sizeof(*own_options);
+    return index < library         ? p2p_option_at(index)
+           : index < library + own ? &own_options[index - library]
+                                   : NULL;
 }
 
-static bool set_by_flag(const struct cli *cli, const char *name)
+/* Past the end: there is none of that name. */
+static size_t find(const char *name)
 {
-    static const struct {
-        const char *name;
-        enum option_id id;
-    } flags[] = {{"security", OPT_SECURITY},
-                 {"muxer", OPT_MUXER},
-                 {"listen", OPT_LISTEN},
-                 {"identity", OPT_KEY}};
-    for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
-        if (strcmp(flags[i].name, name) == 0 && args_value(&cli->args, flags[i].id))
-            return true;
-    return false;
+    size_t i = 0;
+    while (settings_option(i) && strcmp(settings_option(i)->name, name) != 0)
+        i++;
+    return i;
 }
 
-static bool set_by_o(const struct cli *cli, const char *name)
+bool settings_given(const struct settings *self, const char *name)
 {
-    const char *assignment;
-    for (size_t at = 0; (assignment = args_each(&cli->args, OPT_SET, &at));)
-        if (sets(assignment, name))
-            return true;
-    return false;
+    return self->settings[find(name)].from != FROM_DEFAULT;
+}
+
+const char *settings_get(const struct settings *self, const char *name)
+{
+    size_t i = find(name);
+    return p2p_option_at(i) ? p2p_config_get(self->config, name) : self->settings[i].value;
 }
 
 /* What a node is told to do is not meant for the command that dials it from the same shell. */
@@ -58,51 +78,152 @@ static bool for_nodes_only(const char *name)
     return strcmp(name, "listen") == 0 || strcmp(name, "services") == 0;
 }
 
-bool config_given(const struct cli *cli, const char *name, bool serve)
-{
-    char variable[NAME_MAX_LEN];
-    if (set_by_o(cli, name) || set_by_flag(cli, name))
-        return true;
-    return serve && environment(name, variable, sizeof(variable));
-}
+/* ---- one value ---- */
 
-static int set(struct cli *cli, p2p_config *config, const char *name, const char *value,
-               const char *from)
+static int replace_own(struct setting *setting, const char *value)
 {
-    char why[WHY_MAX];
-    int rc = p2p_config_set(config, name, value, why, sizeof(why));
-    if (rc == 0)
-        return 0;
-    if (rc == P2P_EINVAL || rc == P2P_ENOENT)
-        return report_usage(cli, "%s: %s", from, why);
-    return report(cli, rc, "%s: %s", from, why);
-}
-
-static int set_o(struct cli *cli, p2p_config *config)
-{
-    const char *assignment;
-    for (size_t at = 0; (assignment = args_each(&cli->args, OPT_SET, &at));) {
-        char name[NAME_MAX_LEN];
-        size_t len = strcspn(assignment, "=");
-        if (!assignment[len] || len == 0)
-            return report_usage(cli, "-o wants KEY=VALUE, not \"%s\"", assignment);
-        snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : 1, assignment);
-        if (len >= sizeof(name))
-            return report_usage(cli, "-o: there is no option \"%.60s...\"", assignment);
-        int code = set(cli, config, name, assignment + len + 1, "-o");
-        if (code)
-            return code;
-    }
+    char *copy = value ? strdup(value) : NULL;
+    if (value && !copy)
+        return P2P_ENOMEM;
+    free(setting->value);
+    setting->value = copy;
     return 0;
 }
 
-/* Of --security and --muxer: is it one that exists, and was it not given before? */
-static bool is_known(const char *value, const char *const *names)
+/* where: for the sentence, if it is none of its values. */
+static int put(struct settings *self, const char *name, const char *value, enum origin from,
+               size_t line, const char *where)
 {
-    for (; *names; names++)
-        if (strcmp(value, *names) == 0)
-            return true;
-    return false;
+    char why[WHY_MAX] = "out of memory";
+    size_t i = find(name);
+    bool own = settings_option(i) && !p2p_option_at(i);
+    int rc = 0;
+    if (own)
+        rc = replace_own(&self->settings[i], value);
+    else if (settings_option(i) && self->settings[i].from != from)
+        rc = p2p_config_set(self->config, name, NULL, NULL, 0); /* a list begins anew */
+    if (!own && rc == 0)
+        rc = p2p_config_set(self->config, name, value, why, sizeof(why));
+    if (rc == P2P_EINVAL || rc == P2P_ENOENT)
+        return report_usage(self->cli, "%s: %s", where, why);
+    if (rc < 0)
+        return report(self->cli, rc, "%s: %s", where, why);
+    if (!self->serve && from < FROM_SET && for_nodes_only(name))
+        return p2p_config_set(self->config, name, NULL, NULL, 0);
+    self->settings[i].from = from;
+    self->settings[i].line = line;
+    return 0;
+}
+
+/* ---- the file ---- */
+
+static int read_whole(struct settings *self, FILE *file, struct text *out)
+{
+    char bytes[4096];
+    size_t n;
+    while ((n = fread(bytes, 1, sizeof(bytes), file)) > 0) {
+        text_add_n(out, bytes, n);
+        if (out->len > FILE_MAX)
+            return report(self->cli, P2P_EFILE, "%s is longer than a configuration can be",
+                          self->file.data);
+    }
+    if (ferror(file))
+        return report(self->cli, P2P_EFILE, "cannot read %s: %s", self->file.data, strerror(errno));
+    if (out->len && memchr(out->data, '\0', out->len))
+        return report(self->cli, P2P_EFILE, "%s is not a text", self->file.data);
+    return 0;
+}
+
+static int set_lines(struct settings *self, const char *at)
+{
+    char name[P2P_OPTION_NAME_MAX], value[P2P_OPTION_VALUE_MAX];
+    struct text where = {0};
+    size_t line = 0;
+    int rc, code = 0;
+    while (!code && (rc = p2p_option_next(&at, &line, name, value)) != 0) {
+        where.len = 0;
+        text_addf(&where, "%s:%zu", self->file.data, line);
+        if (rc == P2P_ETOOBIG)
+            code = report_usage(self->cli, "%s: the line is too long", where.data);
+        else if (rc < 0)
+            code = report_usage(self->cli, "%s: not \"name = value\"", where.data);
+        else
+            code = put(self, name, value, FROM_FILE, line, where.data);
+    }
+    text_free(&where);
+    return code;
+}
+
+/* Only a file that was asked for must be there. */
+static int set_file(struct settings *self)
+{
+    const char *named = args_value(&self->cli->args, OPT_CONFIG);
+    struct text content = {0};
+    if (!named)
+        named = environment("P2P_CONFIG");
+    if (named)
+        text_add(&self->file, named);
+    else if (!path_config(&self->file, "config"))
+        return 0;
+    if (self->file.len == 0)
+        return 0; /* --config "" */
+    FILE *file = fopen(self->file.data, "re");
+    if (!file && !named && (errno == ENOENT || errno == ENOTDIR)) {
+        text_free(&self->file);
+        return 0;
+    }
+    if (!file)
+        return report(self->cli, P2P_EFILE, "cannot read %s: %s", self->file.data, strerror(errno));
+    int code = read_whole(self, file, &content);
+    fclose(file);
+    if (!code && content.len)
+        code = set_lines(self, content.data);
+    text_free(&content);
+    return code;
+}
+
+/* ---- the environment ---- */
+
+/* "P2P_DIAL_TIMEOUT" from "dial_timeout". */
+static void variable_of(const char *name, char out[P2P_OPTION_NAME_MAX])
+{
+    snprintf(out, P2P_OPTION_NAME_MAX, "P2P_%s", name);
+    for (char *c = out; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+}
+
+static int set_environment(struct settings *self)
+{
+    const p2p_option *option;
+    int code = 0;
+    for (size_t i = 0; !code && (option = settings_option(i)); i++) {
+        char variable[P2P_OPTION_NAME_MAX];
+        variable_of(option->name, variable);
+        const char *value = environment(variable);
+        if (value)
+            code = put(self, option->name, value, FROM_ENVIRONMENT, 0, variable);
+    }
+    return code;
+}
+
+/* ---- the command line ---- */
+
+static int set_o(struct settings *self)
+{
+    const char *assignment;
+    int code = 0;
+    for (size_t at = 0; !code && (assignment = args_each(&self->cli->args, OPT_SET, &at));) {
+        char name[P2P_OPTION_NAME_MAX];
+        size_t len = strcspn(assignment, "=");
+        if (!assignment[len] || len == 0)
+            return report_usage(self->cli, "-o wants KEY=VALUE, not \"%s\"", assignment);
+        if (len >= sizeof(name))
+            return report_usage(self->cli, "-o: there is no option \"%.60s...\"", assignment);
+        memcpy(name, assignment, len);
+        name[len] = '\0';
+        code = put(self, name, assignment + len + 1, FROM_SET, 0, "-o");
+    }
+    return code;
 }
 
 static bool is_first(const struct args *args, enum option_id id, size_t at)
@@ -113,96 +234,124 @@ static bool is_first(const struct args *args, enum option_id id, size_t at)
     return true;
 }
 
-static int set_list(struct cli *cli, p2p_config *config, enum option_id id,
-                    const char *const *names, const char *names_text)
+static int set_flag(struct settings *self, const char *name, enum option_id id)
 {
-    const char *value, *name = option_infos[id].name;
-    char from[NAME_MAX_LEN];
-    snprintf(from, sizeof(from), "--%s", name);
-    for (size_t at = 0; (value = args_each(&cli->args, id, &at));) {
-        if (!is_known(value, names))
-            return report_usage(cli, "%s wants %s, not \"%s\"", from, names_text, value);
-        int code = is_first(&cli->args, id, at) ? set(cli, config, name, value, from) : 0;
-        if (code)
-            return code;
+    const char *value;
+    char from[P2P_OPTION_NAME_MAX];
+    int code = 0;
+    snprintf(from, sizeof(from), "--%s", option_infos[id].name);
+    for (size_t at = 0; !code && (value = args_each(&self->cli->args, id, &at));) {
+        if (!option_takes(id, value))
+            return report_usage(self->cli, "%s wants one of: %s; not \"%s\"", from,
+                                option_infos[id].choices, value);
+        /* An empty variable of a script must not mean "no private network" or "another identity".
+         */
+        if (!*value && (id == OPT_KEY || id == OPT_PSK))
+            return report_usage(self->cli, "%s wants the name of a file", from);
+        if (is_first(&self->cli->args, id, at))
+            code = put(self, name, value, FROM_FLAG, 0, from);
     }
-    return 0;
-}
-
-static int set_flags(struct cli *cli, p2p_config *config)
-{
-    static const char *const securities[] = {"noise", "tls", "signed", "plaintext", NULL};
-    static const char *const muxers[] = {"yamux", "mplex", NULL};
-    const char *psk = args_value(&cli->args, OPT_PSK);
-    int code = psk ? set(cli, config, "psk", psk, "--psk") : 0;
-    if (!code)
-        code = set_list(cli, config, OPT_SECURITY, securities, "noise, tls, signed or plaintext");
-    if (!code)
-        code = set_list(cli, config, OPT_MUXER, muxers, "yamux or mplex");
-    const char *file = args_value(&cli->args, OPT_KEY);
-    if (code || !file)
-        return code;
-    char why[WHY_MAX];
-    p2p_key *key = NULL;
-    int rc = p2p_key_load(file, &key, why, sizeof(why));
-    if (rc < 0)
-        return report(cli, rc, "cannot read the key: %s", why);
-    rc = p2p_config_set_key(config, key);
-    p2p_key_free(key);
-    return rc < 0 ? report(cli, rc, "%s", p2p_code_text(rc)) : 0;
+    return code;
 }
 
 /* A handshake may take as long as --timeout says; the library's own limit could be shorter. */
-static int set_timeout(struct cli *cli, p2p_config *config)
+static int set_timeout(struct settings *self)
 {
     char text[32];
-    int ms, code = args_ms(cli, OPT_TIMEOUT, 1, 0, &ms);
-    if (code || !ms || set_by_o(cli, "handshake_timeout"))
+    int ms, code = args_ms(self->cli, OPT_TIMEOUT, 1, 0, &ms);
+    if (code || !ms || self->settings[find("handshake_timeout")].from == FROM_SET)
         return code;
     snprintf(text, sizeof(text), "%dms", ms);
-    return set(cli, config, "handshake_timeout", text, "--timeout");
+    return put(self, "handshake_timeout", text, FROM_FLAG, 0, "--timeout");
 }
 
-static int set_environment(struct cli *cli, p2p_config *config, bool serve)
+static int set_flags(struct settings *self)
 {
-    const p2p_option *option;
-    for (size_t i = 0; (option = p2p_option_at(i)); i++) {
-        char variable[NAME_MAX_LEN];
-        const char *value = environment(option->name, variable, sizeof(variable));
-        if (!value || set_by_o(cli, option->name) || set_by_flag(cli, option->name) ||
-            (!serve && for_nodes_only(option->name)))
-            continue;
-        int code = set(cli, config, option->name, value, variable);
-        if (code)
-            return code;
+    int code = 0;
+    for (size_t i = 0; !code && i < FLAG_COUNT; i++) {
+        if (flags[i].id == OPT_TIMEOUT)
+            code = set_timeout(self);
+        else if (flags[i].id != OPT_LISTEN)
+            code = set_flag(self, flags[i].name, flags[i].id);
+        else if (args_value(&self->cli->args, OPT_LISTEN)) /* the node listens, one by one */
+            code = put(self, "listen", "", FROM_FLAG, 0, "--listen");
     }
-    return 0;
+    return code;
 }
 
-p2p_config *config_make(struct cli *cli, bool serve, int *code)
+/* ---- all of it ---- */
+
+static int begin(struct settings *self, struct cli *cli, bool serve)
 {
-    p2p_config *config = p2p_config_new();
-    if (!config) {
-        *code = report(cli, P2P_ENOMEM, "out of memory");
-        return NULL;
+    *self = (struct settings){.cli = cli, .serve = serve, .config = p2p_config_new()};
+    size_t count = find("");
+    self->settings = calloc(count + 1, sizeof(*self->settings));
+    if (self->config && self->settings)
+        return 0;
+    settings_close(self);
+    return report(cli, P2P_ENOMEM, "out of memory");
+}
+
+int settings_open(struct settings *self, struct cli *cli, bool serve)
+{
+    int code = begin(self, cli, serve);
+    if (code)
+        return code;
+    if (serve)
+        (void)p2p_config_set(self->config, "services", "identify,ping,perf,echo", NULL, 0);
+    code = set_file(self);
+    if (!code)
+        code = set_environment(self);
+    if (!code)
+        code = set_o(self);
+    if (!code)
+        code = set_flags(self);
+    if (code)
+        settings_close(self);
+    return code;
+}
+
+void settings_close(struct settings *self)
+{
+    for (size_t i = 0; self->settings && settings_option(i); i++)
+        free(self->settings[i].value);
+    free(self->settings);
+    p2p_config_free(self->config);
+    text_free(&self->file);
+    *self = (struct settings){0};
+}
+
+void settings_add_where(const struct settings *self, size_t index, struct text *out)
+{
+    const char *name = settings_option(index)->name;
+    char variable[P2P_OPTION_NAME_MAX];
+    switch (self->settings[index].from) {
+    case FROM_DEFAULT:
+        break;
+    case FROM_FILE:
+        text_addf(out, "%s:%zu", self->file.data, self->settings[index].line);
+        break;
+    case FROM_ENVIRONMENT:
+        variable_of(name, variable);
+        text_add(out, variable);
+        break;
+    case FROM_SET:
+        text_add(out, "-o");
+        break;
+    case FROM_FLAG:
+        for (size_t i = 0; i < FLAG_COUNT; i++)
+            if (strcmp(flags[i].name, name) == 0)
+                text_addf(out, "--%s", option_infos[flags[i].id].name);
     }
-    *code = set_o(cli, config);
-    if (!*code)
-        *code = set_environment(cli, config, serve);
-    if (!*code)
-        *code = set_timeout(cli, config);
-    if (!*code)
-        *code = set_flags(cli, config);
-    if (!*code)
-        return config;
-    p2p_config_free(config);
-    return NULL;
 }
 
-int config_check(struct cli *cli)
+int settings_check(struct cli *cli)
 {
-    p2p_config *config = p2p_config_new();
-    int code = config ? set_o(cli, config) : report(cli, P2P_ENOMEM, "out of memory");
-    p2p_config_free(config);
+    struct settings self;
+    int code = begin(&self, cli, true);
+    if (code)
+        return code;
+    code = set_o(&self);
+    settings_close(&self);
     return code;
 }

@@ -1,5 +1,5 @@
 /* p2p help, and --help of every command */
-#include "cli.h"
+#include "config.h"
 
 #include <string.h>
 
@@ -59,8 +59,9 @@ static void add_overview(struct text *out, const char *program)
 static void add_options(struct text *out)
 {
     const p2p_option *option;
-    text_add(out, "What -o KEY=VALUE sets, or P2P_KEY=VALUE in the environment:\n\n");
-    for (size_t i = 0; (option = p2p_option_at(i)); i++) {
+    text_add(out, "What -o KEY=VALUE sets, or P2P_KEY=VALUE in the environment, or a line\n"
+                  "\"KEY = VALUE\" in the configuration file:\n\n");
+    for (size_t i = 0; (option = settings_option(i)); i++) {
         size_t from = out->len;
         text_addf(out, "  %s", option->name);
         pad(out, from, OPTION_COLUMN);
@@ -68,6 +69,72 @@ static void add_options(struct text *out)
         if (*option->fallback)
             text_addf(out, " (%s)", option->fallback);
         text_add(out, "\n");
+    }
+}
+
+/* ---- the tables, for what is made of them ---- */
+
+static void json_choices(struct text *out, const char *choices)
+{
+    json_open(out, "choices", '[');
+    for (; choices && *choices; choices += strspn(choices, " ")) {
+        char word[32];
+        size_t len = strcspn(choices, " ");
+        if (len < sizeof(word)) {
+            memcpy(word, choices, len);
+            word[len] = '\0';
+            json_string(out, NULL, word);
+        }
+        choices += len;
+    }
+    json_close(out, ']');
+}
+
+static void json_command(struct text *out, const struct command *command)
+{
+    uint32_t bits = command->options | OPT_BIT(OPT_SET) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_HELP);
+    json_begin(out, "command");
+    json_string(out, "name", command->name);
+    json_string(out, "usage", command->usage);
+    json_string(out, "summary", command->summary);
+    json_string(out, "argument", command->arg_name);
+    json_open(out, "options", '[');
+    for (int id = 0; id < OPT_END; id++) {
+        const struct option_info *info = &option_infos[id];
+        char letter[2] = {info->letter, '\0'};
+        if (!(bits & OPT_BIT(id)))
+            continue;
+        json_open(out, NULL, '{');
+        json_string(out, "name", info->name);
+        json_string(out, "letter", info->letter ? letter : NULL);
+        json_string(out, "value", info->value);
+        json_choices(out, info->choices);
+        json_string(out, "help", info->help);
+        json_close(out, '}');
+    }
+    json_close(out, ']');
+    json_end(out);
+}
+
+static void json_tables(struct text *out)
+{
+    static const char *const kinds[] = {"text", "list", "int", "bytes", "ms", "bool"};
+    const p2p_option *option;
+    for (const struct command *c = commands; c->name; c++)
+        json_command(out, c);
+    for (size_t i = 0; (option = settings_option(i)); i++) {
+        json_begin(out, "option");
+        json_string(out, "name", option->name);
+        json_string(out, "kind", kinds[option->kind]);
+        json_string(out, "default", option->fallback);
+        json_string(out, "help", option->help);
+        json_end(out);
+    }
+    for (const struct exit_info *e = exit_infos; e->text; e++) {
+        json_begin(out, "exit");
+        json_uint(out, "exit", (uint64_t)e->code);
+        json_string(out, "meaning", e->text);
+        json_end(out);
     }
 }
 
@@ -98,10 +165,12 @@ int help_run(struct cli *cli)
     int code = 0;
     for (size_t i = 0; i < cli->args.rest_count; i++)
         text_addf(&words, "%s%s", i ? " " : "", cli->args.rest[i]);
-    bool known = words.len == 0;
+    bool known = words.len == 0 || strcmp(words.data, "options") == 0;
     for (const struct command *c = commands; !known && c->name; c++)
         known = belongs(c->name, words.data);
-    if (words.len && strcmp(words.data, "options") == 0)
+    if (known && cli->json)
+        json_tables(&out);
+    else if (words.len && strcmp(words.data, "options") == 0)
         add_options(&out);
     else if (known)
         help_add(&out, cli->program, words.len ? words.data : "");

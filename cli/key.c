@@ -1,10 +1,10 @@
 /* p2p key gen, p2p key show */
-#include "cli.h"
+#include "config.h"
+#include "paths.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,24 +44,6 @@ static void show(struct cli *cli, const p2p_key *key, const char *file)
 
 /* ---- gen ---- */
 
-/* The folder for configuration as the XDG says, which must be absolute. */
-static int default_path(struct cli *cli, struct text *out)
-{
-    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (config && config[0] == '/') {
-        text_addf(out, "%s/p2p/identity.key", config);
-        return 0;
-    }
-    const struct passwd *user = home && home[0] == '/' ? NULL : getpwuid(getuid());
-    if (user)
-        home = user->pw_dir;
-    if (!home || home[0] != '/')
-        return report(cli, P2P_EWRITE,
-                      "there is no home directory to keep the key in; say --out FILE");
-    text_addf(out, "%s/.config/p2p/identity.key", home);
-    return 0;
-}
-
 /* Every folder above the file, as private as what will lie in it. */
 static int make_folders(struct cli *cli, char *path)
 {
@@ -87,15 +69,16 @@ int key_gen_run(struct cli *cli)
     int type = type_name ? p2p_key_type_parse(type_name) : P2P_KEY_ED25519;
     struct text path = {0};
     if (type < 0)
-        return report_usage(cli, "-t wants ed25519, secp256k1, ecdsa or rsa, not \"%s\"",
+        return report_usage(cli, "-t wants one of: %s; not \"%s\"", option_infos[OPT_TYPE].choices,
                             type_name);
     if (file && !*file)
         return report_usage(cli, "--out wants the name of a file");
-    int code = config_check(cli);
+    int code = settings_check(cli);
     if (!code && file)
         text_add(&path, file);
-    else if (!code)
-        code = default_path(cli, &path);
+    else if (!code && !path_config(&path, "identity.key"))
+        code = report(cli, P2P_EWRITE,
+                      "there is no home directory to keep the key in; say --out FILE");
     if (!code && !file)
         code = make_folders(cli, path.data);
     p2p_key *key = NULL;
@@ -140,7 +123,7 @@ int key_show_run(struct cli *cli)
     char why[WHY_MAX] = "out of memory";
     const char *file = cli->args.rest[0];
     p2p_key *key = NULL;
-    int code = config_check(cli);
+    int code = settings_check(cli);
     if (code)
         return code;
     int rc = strcmp(file, "-") == 0 ? decode_stdin(&key, why, sizeof(why))

@@ -10,12 +10,13 @@
 
 #define DIALING                                                                                    \
     (OPT_BIT(OPT_KEY) | OPT_BIT(OPT_SECURITY) | OPT_BIT(OPT_MUXER) | OPT_BIT(OPT_PSK) |            \
-     OPT_BIT(OPT_TIMEOUT))
+     OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG))
+#define SERVING ((DIALING & ~OPT_BIT(OPT_TIMEOUT)) | OPT_BIT(OPT_LISTEN) | OPT_BIT(OPT_CONTROL))
 
 const struct command commands[] = {
     {"node", "node [OPTIONS]", "Serve identify, ping, perf and echo until interrupted",
-     "Without --listen: on every interface, at a port that is free.\n",
-     (DIALING & ~OPT_BIT(OPT_TIMEOUT)) | OPT_BIT(OPT_LISTEN), 0, 0, NULL, node_run},
+     "Without --listen: on every interface, at a port that is free.\n", SERVING, 0, 0, NULL,
+     node_run},
     {"ping", "ping TARGET [OPTIONS]", "Measure round trips to a peer",
      "Exit code 28 if nothing came back.\n", DIALING | OPT_BIT(OPT_COUNT) | OPT_BIT(OPT_INTERVAL),
      1, 1, "TARGET", ping_run},
@@ -34,6 +35,9 @@ const struct command commands[] = {
     {"key show", "key show FILE [OPTIONS]", "Show whose key a file holds",
      "Reads libp2p's protobuf, base64 of it, kubo's config and PEM PKCS#8; - is standard input.\n",
      0, 1, 1, "FILE", key_show_run},
+    {"config", "config [OPTIONS]", "Show what a node would be configured with, and by whom",
+     "Takes what node takes. What it prints can be kept as a configuration file.\n", SERVING, 0, 0,
+     NULL, config_run},
     {"version", "version [OPTIONS]", "The version, what is built in, libraries", NULL, 0, 0, 0,
      NULL, version_run},
     {"help", "help [COMMAND | options]", "Explain a command", NULL, 0, 0, 2, NULL, help_run},

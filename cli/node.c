@@ -269,7 +269,7 @@ static int listen_all(struct node *self)
     struct cli *cli = self->session.cli;
     const char *text;
     int code = 0;
-    if (!config_given(cli, "listen", true))
+    if (!settings_given(&self->session.settings, "listen"))
         return listen_anywhere(self);
     for (size_t at = 0; !code && (text = args_each(&cli->args, OPT_LISTEN, &at));)
         code = listen_on(self, text);

@@ -6,6 +6,27 @@
 #include <string.h>
 #include <unistd.h>
 
+const struct exit_info exit_infos[] = {
+    {EXIT_OK, "success, and a standard output that was closed"},
+    {EXIT_OTHER, "other errors"},
+    {EXIT_USAGE, "usage"},
+    {EXIT_ADDRESS, "malformed address or peer id"},
+    {EXIT_UNSUPPORTED, "not built in, or not possible with these options"},
+    {EXIT_RESOLVE, "cannot resolve"},
+    {EXIT_CONNECT, "cannot connect"},
+    {EXIT_READ, "cannot read a file"},
+    {EXIT_TIMEOUT, "timeout"},
+    {EXIT_HANDSHAKE, "handshake failed"},
+    {EXIT_WRITE, "file exists or cannot be written"},
+    {EXIT_LISTEN, "cannot listen"},
+    {EXIT_SEND, "sending failed"},
+    {EXIT_RESET, "stream reset, or the connection was lost"},
+    {EXIT_PEER, "the peer proved another id"},
+    {EXIT_SIGNALED + SIGINT, "interrupted (SIGINT); a node exits with 0"},
+    {EXIT_SIGNALED + SIGTERM, "terminated (SIGTERM); a node exits with 0"},
+    {0, NULL},
+};
+
 int exit_of(int p2p_code, bool connected)
 {
     switch (p2p_code) {

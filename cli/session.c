@@ -202,20 +202,18 @@ int session_open(struct session *self, struct cli *cli, bool serve)
     code = args_ms(cli, OPT_TIMEOUT, 1, 0, &self->timeout_ms);
     if (code)
         return code;
-    p2p_config *config = config_make(cli, serve, &code);
-    if (!config)
+    code = settings_open(&self->settings, cli, serve);
+    if (code)
         return code;
-    if (serve && !config_given(cli, "services", true))
-        (void)p2p_config_set(config, "services", "identify,ping,perf,echo", NULL, 0);
     if (uv_loop_init(&self->loop) != 0) {
-        p2p_config_free(config);
+        settings_close(&self->settings);
         return report(cli, P2P_EINTERNAL, "cannot make an event loop");
     }
     code = out_watch(&cli->out, &self->loop, on_stdout, self) < 0
                ? report(cli, P2P_EINTERNAL, "cannot make an event loop")
-               : open_host(self, config);
-    p2p_config_free(config);
+               : open_host(self, self->settings.config);
     if (code) {
+        settings_close(&self->settings);
         out_unwatch(&cli->out);
         uv_run(&self->loop, UV_RUN_DEFAULT);
         uv_loop_close(&self->loop);
@@ -247,6 +245,7 @@ int session_run(struct session *self)
     out_flush(&self->cli->out, left_ms);
     self->cli->hurried = self->signal != 0;
     uv_loop_close(&self->loop);
+    settings_close(&self->settings);
     return self->exit_code;
 }
 

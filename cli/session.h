@@ -2,12 +2,13 @@
 #ifndef P2P_CLI_SESSION_H
 #define P2P_CLI_SESSION_H
 
-#include "cli.h"
+#include "config.h"
 
 #include <p2p/uv.h>
 
 struct session {
     struct cli *cli;
+    struct settings settings;
     uv_loop_t loop;
     uv_signal_t signals[3]; /* to end, and SIGHUP */
     uv_timer_t watchdog, ticker;

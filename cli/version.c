@@ -1,5 +1,5 @@
 /* p2p version */
-#include "cli.h"
+#include "config.h"
 
 /* A fact without a value is a feature, one with a value a library. */
 static void show_json(struct cli *cli)
@@ -40,7 +40,7 @@ static void show_text(struct cli *cli)
 
 int version_run(struct cli *cli)
 {
-    int code = config_check(cli);
+    int code = settings_check(cli);
     if (code)
         return code;
     if (cli->json)

@@ -51,10 +51,20 @@ P2P_API const p2p_option *p2p_option_at(size_t index);
 /* Everything at its default; NULL when out of memory. */
 P2P_API p2p_config *p2p_config_new(void);
 P2P_API void p2p_config_free(p2p_config *config);
-/* P2P_ENOENT: no such option; P2P_EINVAL: not a value for it; P2P_ENOMEM. why (may be NULL) gets a
- * sentence. */
+/* value NULL: the default again. P2P_ENOENT: no such option; P2P_EINVAL: not a value for it;
+ * P2P_ENOTSUP: not built in; P2P_ENOMEM. why (may be NULL) gets a sentence. */
 P2P_API int p2p_config_set(p2p_config *config, const char *name, const char *value, char *why,
                            size_t why_cap);
+/* The value as text, or the default; NULL: no such option. Valid until it is set again. */
+P2P_API const char *p2p_config_get(const p2p_config *config, const char *name);
+
+#define P2P_OPTION_NAME_MAX  64
+#define P2P_OPTION_VALUE_MAX 4096
+/* The next option of *text, which moves behind it: lines of "name = value", as in configuration
+ * files and for p2p_open. Blanks around both are dropped, empty lines and lines that begin with '#'
+ * skipped; *line, 0 at first, becomes the number of the line. name and value have room for the
+ * maxima above, NUL included. 1; 0 at the end; P2P_EINVAL: a line without "name ="; P2P_ETOOBIG. */
+P2P_API int p2p_option_next(const char **text, size_t *line, char *name, char *value);
 /* The identity; copied. Without one (and without the option "identity") the host makes a fresh
  * Ed25519 key. P2P_ENOMEM. */
 P2P_API int p2p_config_set_key(p2p_config *config, const p2p_key *key);

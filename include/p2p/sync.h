@@ -34,8 +34,8 @@ typedef uint64_t p2p_h; /* 0 is no handle */
 
 /* ---- the host ---- */
 
-/* options: a line each, "name=value", of those that p2p_option_at lists; empty lines and lines that
- * begin with '#' are skipped; NULL: all defaults. 0 when it failed. */
+/* options: a line each, "name=value", of those that p2p_option_at lists, as p2p_option_next reads
+ * them; NULL: all defaults. 0 when it failed. */
 P2P_API p2p_h p2p_open(const char *options);
 
 /* Of a host: closes all that belongs to it as well, delivers what was written before for at most

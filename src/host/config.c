@@ -156,6 +156,11 @@ static int append_item(char **list, const char *item)
 
 static int set(p2p_config *self, size_t i, const char *value)
 {
+    if (!value) {
+        p2p__free(self->value[i]);
+        self->value[i] = NULL;
+        return 0;
+    }
     if (options[i].kind == P2P_OPTION_LIST && *value)
         return append_item(&self->value[i], value);
     char *copy = p2p__strndup(value, strlen(value));
@@ -173,6 +178,8 @@ int p2p_config_set(p2p_config *self, const char *name, const char *value, char *
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strcmp(options[i].name, name) != 0)
             continue;
+        if (!value)
+            return set(self, i, NULL);
         int rc = parse(options[i].kind, value, &number);
         if (rc < 0)
             snprintf(text, sizeof(text), "option %s wants %s, not \"%.60s\"", name,
@@ -196,6 +203,14 @@ int p2p_config_set(p2p_config *self, const char *name, const char *value, char *
     if (why_cap)
         snprintf(why, why_cap, "there is no option \"%.60s\"", name);
     return P2P_ENOENT;
+}
+
+const char *p2p_config_get(const p2p_config *self, const char *name)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (strcmp(options[i].name, name) == 0)
+            return p2p__config_text(self, (enum option_id)i);
+    return NULL;
 }
 
 int p2p_config_set_key(p2p_config *self, const p2p_key *key)

@@ -8,7 +8,6 @@
 #include "sync/stream.h"
 
 enum {
-    OPTION_LINE_MAX = 4096,
     /* How long a closing host waits for its streams to take what was written; the host itself says
      * goodbye for another second. */
     DELIVER_MS = 1000,
@@ -124,40 +123,21 @@ int p2p__node_call(struct node *self, struct call *call, void (*run)(struct call
 
 /* ---- the beginning ---- */
 
-static int set_line(p2p_config *config, const char *line, size_t len, char *why, size_t why_cap)
-{
-    char text[OPTION_LINE_MAX];
-    while (len && strchr(" \t\r", line[len - 1]))
-        len--;
-    while (len && strchr(" \t", *line)) {
-        line++;
-        len--;
-    }
-    if (len == 0 || *line == '#')
-        return 0;
-    if (len >= sizeof(text)) {
-        snprintf(why, why_cap, "a line of the options is longer than %d bytes", OPTION_LINE_MAX);
-        return P2P_EINVAL;
-    }
-    memcpy(text, line, len);
-    text[len] = '\0';
-    char *value = strchr(text, '=');
-    if (!value) {
-        snprintf(why, why_cap, "\"%.60s\" is not name=value", text);
-        return P2P_EINVAL;
-    }
-    *value++ = '\0';
-    return p2p_config_set(config, text, value, why, why_cap);
-}
-
 static int set_options(p2p_config *config, const char *options, char *why, size_t why_cap)
 {
-    while (options && *options) {
-        size_t len = strcspn(options, "\n");
-        int rc = set_line(config, options, len, why, why_cap);
+    char name[P2P_OPTION_NAME_MAX], value[P2P_OPTION_VALUE_MAX];
+    size_t line = 0;
+    while (options) {
+        int rc = p2p_option_next(&options, &line, name, value);
+        if (rc == 0)
+            break;
+        if (rc > 0)
+            rc = p2p_config_set(config, name, value, why, why_cap);
+        else
+            snprintf(why, why_cap, "line %zu of the options is %s", line,
+                     rc == P2P_ETOOBIG ? "too long" : "not name=value");
         if (rc < 0)
-            return rc;
-        options += len + (options[len] == '\n');
+            return rc == P2P_ETOOBIG ? P2P_EINVAL : rc;
     }
     return 0;
 }

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """The p2p command as people and programs use it: cli_test.py BUILD [unittest arguments]"""
 
-import atexit
 import contextlib
 import fcntl
 import hashlib
@@ -9,7 +8,6 @@ import json
 import os
 import pathlib
 import pty
-import queue
 import random
 import re
 import select
@@ -25,8 +23,9 @@ import threading
 import time
 import unittest
 
-P2P = None
-TIMEOUT = 30  # seconds; nothing here takes long, but the machine may be busy
+import cli
+from cli import TIMEOUT, Node, environment, objects, run, start
+
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 ECHO = "/p2p/echo/1.0.0"
 CONNECTED = ["event", "conn", "peer", "addr", "direction", "security", "muxer", "limited",
@@ -59,79 +58,6 @@ def name_server(texts):
         sock.bind(("127.0.0.1", 0))
         threading.Thread(target=serve, args=(sock,), daemon=True).start()
         yield f"127.0.0.1:{sock.getsockname()[1]}"
-
-
-def environment(**more):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("P2P_")}
-    return {**kept, **more}
-
-
-def run(*args, stdin=b"", env=None, **more):
-    """(exit code, stdout, stderr as text)"""
-    done = subprocess.run([P2P, *map(str, args)], input=stdin, capture_output=True,
-                          timeout=TIMEOUT, env=env or environment(), **more)
-    return done.returncode, done.stdout, done.stderr.decode()
-
-
-def start(*args, env=None, **more):
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([P2P, *map(str, args)], env=env or environment(), **{**pipes, **more})
-    atexit.register(lambda: process.poll() is None and process.kill())  # of a test that failed
-    return process
-
-
-def objects(raw):
-    """Each line as a dict; all of it must be NDJSON."""
-    assert raw == b"" or raw.endswith(b"\n"), raw
-    return [json.loads(line) for line in raw.splitlines()]
-
-
-class Node:
-    """A node with --json; its events come in through a thread."""
-
-    def __init__(self, *args, **more):
-        if "--listen" not in args:
-            args = ("--listen", "/ip4/127.0.0.1/tcp/0", *args)
-        self.process = start("node", "--json", *args, **more)
-        self.events, self.seen = queue.Queue(), []
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        self.addrs = []
-        while (event := self.next())["event"] != "ready":
-            assert event["event"] == "listening", event
-            self.addrs.append(event["addr"])
-        self.peer = event["peer"]
-        self.addr = self.addrs[0]
-        self.port = int(self.addr.split("/")[4])
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.events.put(json.loads(line))
-        self.events.put(None)
-
-    def next(self):
-        event = self.events.get(timeout=TIMEOUT)
-        assert event is not None, self.process.stderr.read().decode()
-        self.seen.append(event)
-        return event
-
-    def wait_for(self, name):
-        while (event := self.next())["event"] != name:
-            pass
-        return event
-
-    def stop(self, number=signal.SIGTERM):
-        """(exit code, seconds it took)"""
-        begun = time.monotonic()
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(timeout=TIMEOUT)
-        took = time.monotonic() - begun
-        self.reader.join(timeout=TIMEOUT)
-        self.stderr = self.process.stderr.read().decode()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return code, took
 
 
 @contextlib.contextmanager
@@ -301,7 +227,7 @@ class CliTest(unittest.TestCase):
                 while not (match := re.search(r"^  (\S+) ping (\S+)$", self.contents(out), re.M)):
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.02)
-                self.assertEqual(match[1], P2P)
+                self.assertEqual(match[1], cli.P2P)
                 self.assertEqual(run("ping", match[2], "-c", 1)[0], 0)
             finally:
                 node.terminate()
@@ -458,7 +384,7 @@ class CliTest(unittest.TestCase):
         file, result = self.folder / "in", self.folder / "out"
         file.write_bytes(data)
         with open(file, "rb") as source, open(result, "wb") as sink:  # files
-            done = subprocess.run([P2P, "cat", self.node.addr, "--protocol", ECHO], stdin=source,
+            done = subprocess.run([cli.P2P, "cat", self.node.addr, "--protocol", ECHO], stdin=source,
                                   stdout=sink, stderr=subprocess.PIPE, timeout=TIMEOUT,
                                   env=environment())
         self.assertEqual((done.returncode, done.stderr), (0, b""))
@@ -885,7 +811,5 @@ class CliTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    P2P = str(pathlib.Path(sys.argv.pop(1)).resolve() / "p2p")
+    cli.begin()
     unittest.main(warnings="ignore")
