@@ -75,6 +75,8 @@ int ping_run(struct cli *cli);
 int identify_run(struct cli *cli);
 int perf_run(struct cli *cli);
 int cat_run(struct cli *cli);
+int peers_run(struct cli *cli);
+int addrs_run(struct cli *cli);
 int config_run(struct cli *cli);
 int version_run(struct cli *cli);
 int help_run(struct cli *cli);

@@ -16,7 +16,7 @@ enum {
 
 /* What the library knows nothing of. */
 static const p2p_option own_options[] = {
-    {"control", "$XDG_RUNTIME_DIR/p2p/PEER.sock",
+    {"control", "$XDG_RUNTIME_DIR/p2p/NAME.sock",
      "socket on which a node answers \"p2p peers\" and the like; empty: none", P2P_OPTION_TEXT},
 };
 

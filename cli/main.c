@@ -12,6 +12,7 @@
     (OPT_BIT(OPT_KEY) | OPT_BIT(OPT_SECURITY) | OPT_BIT(OPT_MUXER) | OPT_BIT(OPT_PSK) |            \
      OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG))
 #define SERVING ((DIALING & ~OPT_BIT(OPT_TIMEOUT)) | OPT_BIT(OPT_LISTEN) | OPT_BIT(OPT_CONTROL))
+#define ASKING  (OPT_BIT(OPT_CONTROL) | OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG))
 
 const struct command commands[] = {
     {"node", "node [OPTIONS]", "Serve identify, ping, perf and echo until interrupted",
@@ -29,6 +30,10 @@ const struct command commands[] = {
      "A stream as a pipe: standard input to the peer, what it sends to standard output",
      "Ends when both sides have ended. With --json its events go to standard error.\n",
      DIALING | OPT_BIT(OPT_PROTOCOL), 1, 1, "TARGET", cat_run},
+    {"peers", "peers [OPTIONS]", "Show whom the running node is connected with", NULL, ASKING, 0, 0,
+     NULL, peers_run},
+    {"addrs", "addrs [OPTIONS]", "Show the addresses of the running node", NULL, ASKING, 0, 0, NULL,
+     addrs_run},
     {"key gen", "key gen [OPTIONS]", "Make an identity, in a new file",
      "The file is never overwritten.\n", OPT_BIT(OPT_TYPE) | OPT_BIT(OPT_OUT), 0, 0, NULL,
      key_gen_run},

@@ -7,9 +7,12 @@
 
 #include <p2p/limits.h>
 
+#include "node_control.h"
+
 struct node {
-    struct session session; /* first: hooks get it */
-    size_t told, expected;  /* addresses */
+    struct session session;  /* first: hooks get it */
+    struct control *control; /* or NULL */
+    size_t told, expected;   /* addresses */
     bool ready;
     bool dropping; /* said that nobody reads stdout */
 };
@@ -276,6 +279,36 @@ static int listen_all(struct node *self)
     return code;
 }
 
+/* ---- the control socket ---- */
+
+static void on_end(struct session *session)
+{
+    struct node *self = (struct node *)session;
+    control_close(self->control);
+    self->control = NULL;
+}
+
+/* Nobody asked for the usual one, so that a node runs without it too. */
+static int open_control(struct node *self)
+{
+    struct session *session = &self->session;
+    const char *path = settings_get(&session->settings, "control");
+    char peer[P2P_PEER_ID_TEXT_MAX];
+    struct text why = {0};
+    int code = 0;
+    if (path && !*path)
+        return 0;
+    (void)p2p_peer_id_format(p2p_host_peer(session->host), peer, sizeof(peer));
+    self->control = control_open(&session->loop, path, peer, node_requests, session->host, &why);
+    if (!self->control && path)
+        code = report(session->cli, P2P_ELISTEN, "--control: %s", why.data);
+    else if (!self->control)
+        fprintf(stderr, "p2p: no control socket: %s\n", why.data);
+    session->on_end = on_end;
+    text_free(&why);
+    return code;
+}
+
 static void raise_descriptors(void)
 {
     struct rlimit limit;
@@ -294,6 +327,8 @@ int node_run(struct cli *cli)
     if (code)
         return code;
     code = listen_all(&self);
+    if (!code)
+        code = open_control(&self);
     if (code) {
         session_end(&self.session, code);
         return session_run(&self.session);

@@ -74,6 +74,8 @@ void session_end(struct session *self, int exit_code)
     self->ending = true;
     self->exit_code = exit_code;
     session_clear_progress(self);
+    if (self->on_end)
+        self->on_end(self);
     p2p_host_close(self->host, on_closed, self);
 }
 
@@ -251,7 +253,7 @@ int session_run(struct session *self)
 
 /* ---- what several commands show ---- */
 
-void event_connected(struct text *line, p2p_conn *conn)
+void json_conn(struct text *line, p2p_conn *conn)
 {
     static const char *const protection[] = {"none", "signed", "full"};
     char peer[P2P_PEER_ID_TEXT_MAX], addr[P2P_MULTIADDR_TEXT_MAX];
@@ -259,7 +261,6 @@ void event_connected(struct text *line, p2p_conn *conn)
     p2p_conn_remote_addr(conn, &remote);
     (void)p2p_multiaddr_format(&remote, addr, sizeof(addr));
     (void)p2p_peer_id_format(p2p_conn_peer(conn), peer, sizeof(peer));
-    json_begin(line, "connected");
     json_uint(line, "conn", p2p_conn_id(conn));
     json_string(line, "peer", peer);
     json_string(line, "addr", addr);
@@ -268,5 +269,11 @@ void event_connected(struct text *line, p2p_conn *conn)
     json_string(line, "muxer", p2p_conn_muxer(conn));
     json_bool(line, "limited", p2p_conn_limited(conn));
     json_string(line, "protection", protection[p2p_conn_protection(conn)]);
+}
+
+void event_connected(struct text *line, p2p_conn *conn)
+{
+    json_begin(line, "connected");
+    json_conn(line, conn);
     json_end(line);
 }

@@ -27,6 +27,7 @@ struct session {
     /* Hooks of the command, all optional, and what they get. */
     void (*on_connected)(struct session *self, p2p_conn *conn);
     void (*on_interrupt)(struct session *self);                     /* before the end begins */
+    void (*on_end)(struct session *self);                           /* whoever ends it */
     void (*on_hangup)(struct session *self);                        /* session_catch_hangup */
     void (*on_written)(struct session *self);                       /* stdout took something */
     void (*on_progress)(struct session *self, struct text *status); /* "3 of 5 MiB" */
@@ -48,6 +49,8 @@ int session_run(struct session *self);
 /* Call it before something is shown; shows nothing more until progress is due again. */
 void session_clear_progress(struct session *self);
 
+/* The facts of a connection, as members of an object. */
+void json_conn(struct text *line, p2p_conn *conn);
 /* {"event":"connected",...} */
 void event_connected(struct text *line, p2p_conn *conn);
 

@@ -200,23 +200,28 @@ function(p2p_script_tests)
   endif()
 endfunction()
 
-# fuzz/<layer>/x.c defines LLVMFuzzerTestOneInput and links that layer and those below.
-# With P2P_FUZZ the targets are libFuzzer programs; otherwise each is a test that replays
+# fuzz/<layer>/x.c defines LLVMFuzzerTestOneInput and links that layer and those below; fuzz/cli/x.c
+# goes with cli/x.c. With P2P_FUZZ the targets are libFuzzer programs; otherwise each is a test that replays
 # fuzz/corpus/x/.
 function(p2p_fuzz)
   get_property(layers GLOBAL PROPERTY P2P_LAYERS)
-  foreach(layer ${layers})
+  foreach(layer ${layers} cli)
     get_property(upto GLOBAL PROPERTY P2P_UPTO_${layer})
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/${layer}/*.c)
     foreach(source ${sources})
       get_filename_component(name ${source} NAME_WE)
+      set(parts ${source})
+      if(layer STREQUAL cli)
+        list(APPEND parts ${PROJECT_SOURCE_DIR}/cli/${name}.c)
+      endif()
       if(P2P_FUZZ)
-        add_executable(fuzz-${name} ${source})
+        add_executable(fuzz-${name} ${parts})
         target_link_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
       else()
-        add_executable(fuzz-${name} ${source} ${PROJECT_SOURCE_DIR}/fuzz/replay.c)
+        add_executable(fuzz-${name} ${parts} ${PROJECT_SOURCE_DIR}/fuzz/replay.c)
         p2p_register(fuzz-${name} fuzz 120 fuzz-${name} ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
       endif()
+      target_include_directories(fuzz-${name} PRIVATE ${PROJECT_SOURCE_DIR})
       target_link_libraries(fuzz-${name} PRIVATE p2p_flags ${upto} ${P2P_EXTERNAL})
     endforeach()
   endforeach()

@@ -1,0 +1,117 @@
+/* What a node answers on its control socket. */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node_control.h"
+
+/* ---- node ---- */
+
+static bool answer_node(void *user, const struct json_value *request, struct text *out,
+                        const char **why)
+{
+    const p2p_host *host = user;
+    char peer[P2P_PEER_ID_TEXT_MAX];
+    (void)request;
+    (void)why;
+    (void)p2p_peer_id_format(p2p_host_peer(host), peer, sizeof(peer));
+    json_begin(out, "node");
+    json_string(out, "peer", peer);
+    json_string(out, "version", p2p_version());
+    json_uint(out, "pid", (uint64_t)getpid());
+    json_end(out);
+    return true;
+}
+
+/* ---- peers ---- */
+
+static int by_peer(const void *a, const void *b)
+{
+    p2p_conn *const *left = a, *const *right = b;
+    int order = memcmp(p2p_conn_peer(*left), p2p_conn_peer(*right), sizeof(p2p_peer_id));
+    if (order)
+        return order;
+    return p2p_conn_id(*left) < p2p_conn_id(*right) ? -1 : 1;
+}
+
+/* All of them, those of one peer together. */
+static p2p_conn **sorted_conns(const p2p_host *host, size_t *count)
+{
+    *count = 0;
+    while (p2p_host_conn_at(host, *count))
+        ++*count;
+    p2p_conn **conns = malloc((*count + 1) * sizeof(*conns));
+    for (size_t i = 0; conns && i < *count; i++)
+        conns[i] = p2p_host_conn_at(host, i);
+    if (conns)
+        qsort(conns, *count, sizeof(*conns), by_peer);
+    return conns;
+}
+
+static void add_conn(struct text *out, p2p_conn *conn)
+{
+    uint32_t rtt_us = p2p_conn_rtt_us(conn);
+    json_open(out, NULL, '{');
+    json_conn(out, conn);
+    if (rtt_us)
+        json_decimal(out, "rtt_ms", rtt_us, 3);
+    else
+        json_string(out, "rtt_ms", NULL);
+    json_close(out, '}');
+}
+
+static bool answer_peers(void *user, const struct json_value *request, struct text *out,
+                         const char **why)
+{
+    size_t count;
+    p2p_conn **conns = sorted_conns(user, &count);
+    (void)request;
+    *why = "out of memory";
+    for (size_t i = 0; conns && i < count;) {
+        char peer[P2P_PEER_ID_TEXT_MAX];
+        const p2p_peer_id *id = p2p_conn_peer(conns[i]);
+        (void)p2p_peer_id_format(id, peer, sizeof(peer));
+        json_begin(out, "peer");
+        json_string(out, "peer", peer);
+        json_open(out, "conns", '[');
+        for (; i < count && p2p_peer_id_equal(p2p_conn_peer(conns[i]), id); i++)
+            add_conn(out, conns[i]);
+        json_close(out, ']');
+        json_end(out);
+    }
+    free(conns);
+    return conns != NULL;
+}
+
+/* ---- addrs ---- */
+
+static void add_addr(struct text *out, const char *kind, const p2p_multiaddr *addr)
+{
+    char text[P2P_MULTIADDR_TEXT_MAX];
+    (void)p2p_multiaddr_format(addr, text, sizeof(text));
+    json_begin(out, "addr");
+    json_string(out, "kind", kind);
+    json_string(out, "addr", text);
+    json_end(out);
+}
+
+static bool answer_addrs(void *user, const struct json_value *request, struct text *out,
+                         const char **why)
+{
+    const p2p_host *host = user;
+    p2p_multiaddr addr;
+    (void)request;
+    (void)why;
+    for (size_t i = 0; p2p_host_addr(host, i, &addr) == 0; i++)
+        add_addr(out, "listening", &addr);
+    return true;
+}
+
+const struct control_request node_requests[] = {
+    {"node", answer_node},
+    {"peers", answer_peers},
+    {"addrs", answer_addrs},
+    {NULL, NULL},
+};
