@@ -1,12 +1,10 @@
 /* One stream on loopback over each stack of layers that TCP can carry, one process a side, both
  * ways, in turns: what WebSocket and TLS cost beside Noise over bare TCP.
  *
- *   bench-stacks [MIB=512] [STACK...]      (tcp-noise tcp-tls ws-noise ws-tls wss-noise wss-tls) */
+ *   bench-stacks [MIB=512] [STACK...]      (tcp-noise tcp-tls ws-noise ws-tls) */
 #include "bench.h"
 
 #include <p2p/perf.h>
-
-#include "../tests/web_pem.h"
 
 static uint64_t done;
 
@@ -35,8 +33,6 @@ static const struct setup setups[] = {
     {"tcp-tls", "/ip4/127.0.0.1/tcp/0", "tls"},
     {"ws-noise", "/ip4/127.0.0.1/tcp/0/ws", "noise"},
     {"ws-tls", "/ip4/127.0.0.1/tcp/0/ws", "tls"},
-    {"wss-noise", "/ip4/127.0.0.1/tcp/0/wss", "noise"},
-    {"wss-tls", "/ip4/127.0.0.1/tcp/0/wss", "tls"},
 };
 
 static void print_for(const struct setup *setup, bool download, const char *what, double value,
@@ -48,31 +44,12 @@ static void print_for(const struct setup *setup, bool download, const char *what
     print(name, value, unit);
 }
 
-/* A file with certificate and key, for both sides. */
-static char pem_file[] = "/tmp/bench-stacks-XXXXXX";
-
-static void remove_pem(void)
-{
-    (void)unlink(pem_file);
-}
-
-static void write_pem(void)
-{
-    int fd = mkstemp(pem_file);
-    if (fd < 0 || write(fd, web_pem_cert, sizeof(web_pem_cert) - 1) < 0 ||
-        write(fd, web_pem_key, sizeof(web_pem_key) - 1) < 0 || close(fd) != 0)
-        die(pem_file);
-    atexit(remove_pem);
-}
-
 /* Seconds. */
 static double round_of(const struct setup *setup, uint64_t bytes, bool download)
 {
-    const char *const server[] = {"wss_cert",    pem_file,        "listen",
-                                  setup->listen, "services",      "perf",
-                                  "security",    setup->security, NULL};
-    const char *const client[] = {"wss_ca",   pem_file,        "services", "",
+    const char *const server[] = {"listen",   setup->listen,   "services", "perf",
                                   "security", setup->security, NULL};
+    const char *const client[] = {"services", "", "security", setup->security, NULL};
     struct remote remote;
     struct bench_host self;
     remote_start(&remote, server, NULL);
@@ -110,7 +87,6 @@ static bool asked_for(int argc, char **argv, const char *name)
 int main(int argc, char **argv)
 {
     uint64_t mib = argument(argc, argv, 1, 512);
-    write_pem();
     for (int download = 0; download < 2; download++) {
         double first = 0;
         for (size_t i = 0; i < sizeof(setups) / sizeof(*setups); i++) {

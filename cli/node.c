@@ -242,13 +242,15 @@ static int listen_on(struct node *self, const char *text)
     return code;
 }
 
-/* Not every machine has both families; one is enough when nobody asked for it. */
+/* Not every machine has both families, nor every build each transport, nor can each carry a private
+ * network: one is enough when nobody asked for it. */
 static int listen_anywhere(struct node *self)
 {
-    static const char *const everywhere[] = {"/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"};
+    static const char *const everywhere[] = {"/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0",
+                                             "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"};
     p2p_error *first = NULL;
     size_t bound = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(everywhere) / sizeof(*everywhere); i++) {
         p2p_multiaddr addr;
         p2p_error *err = NULL;
         int rc = p2p_multiaddr_parse(everywhere[i], &addr);

@@ -33,11 +33,20 @@ struct world {
     uint64_t seed;
     bool cheap;
     const char *over; /* how the addresses end that hosts listen on: "/ws" */
+    bool quic;        /* they listen on /udp/0/quic-v1 instead */
 };
+
+/* A whole suite runs over QUIC when the environment says so: what holds over a link holds over a
+ * session. */
+static inline bool world_is_quic(void)
+{
+    const char *over = getenv("P2P_TEST_OVER");
+    return over && strcmp(over, "quic") == 0;
+}
 
 static inline void world_init(struct world *self, enum world_kind kind, uint64_t seed, bool cheap)
 {
-    *self = (struct world){.kind = kind, .seed = seed, .cheap = cheap};
+    *self = (struct world){.kind = kind, .seed = seed, .cheap = cheap, .quic = world_is_quic()};
     if (kind == WORLD_UV) {
         assert_int_equal(uv_loop_init(&self->loop), 0);
     } else {
@@ -82,7 +91,10 @@ static inline p2p_host *world_host(struct world *self, const char *const *option
         snprintf(ip, sizeof(ip), "127.0.0.1");
     else
         assert_int_equal(p2p_sim_address(self->io[i], 0, ip, sizeof(ip)), 0);
-    snprintf(listen, sizeof(listen), "/ip4/%s/tcp/0%s", ip, self->over ? self->over : "");
+    if (self->quic)
+        snprintf(listen, sizeof(listen), "/ip4/%s/udp/0/quic-v1", ip);
+    else
+        snprintf(listen, sizeof(listen), "/ip4/%s/tcp/0%s", ip, self->over ? self->over : "");
     assert_int_equal(p2p_config_set(config, "listen", listen, why, sizeof(why)), 0);
     /* As often as it likes: so it is on loopback, where the other world's hosts are. */
     assert_int_equal(p2p_config_set(config, "conn_interval", "0", why, sizeof(why)), 0);
@@ -100,6 +112,15 @@ static inline p2p_host *world_host(struct world *self, const char *const *option
         fail_msg("%s", err ? err->message : "no error");
     p2p_config_free(config);
     return self->host[i];
+}
+
+/* The address of the world's transport at that place, with what may follow. */
+static inline const char *world_at(const struct world *self, const char *ip, int port,
+                                   const char *rest, char *out, size_t out_cap)
+{
+    snprintf(out, out_cap, "/ip4/%s/%s/%d%s%s", ip, self->quic ? "udp" : "tcp", port,
+             self->quic ? "/quic-v1" : "", rest);
+    return out;
 }
 
 /* Its first address, as text with /p2p/. */

@@ -190,13 +190,35 @@ typedef enum p2p_protection {
 /* What the secure channel protects from whoever is on the way; a private network or the TLS of a
  * secure WebSocket below it does not count. */
 P2P_API p2p_protection p2p_conn_protection(const p2p_conn *conn);
-P2P_API const char *p2p_conn_muxer(const p2p_conn *conn); /* "/yamux/1.0.0" */
-P2P_API int p2p_conn_limited(const p2p_conn *conn);       /* 1: relayed, with limits */
-P2P_API uint32_t p2p_conn_rtt_us(const p2p_conn *conn);   /* last measured, 0: not yet */
+/* "/yamux/1.0.0"; NULL: the transport's own streams (QUIC). */
+P2P_API const char *p2p_conn_muxer(const p2p_conn *conn);
+P2P_API int p2p_conn_limited(const p2p_conn *conn);     /* 1: relayed, with limits */
+P2P_API uint32_t p2p_conn_rtt_us(const p2p_conn *conn); /* last measured, 0: not yet */
 
 /* Delivers what streams had written before they were closed, says goodbye, and ends within a
  * second. Open streams end with P2P_ECLOSED. */
 P2P_API void p2p_conn_close(p2p_conn *conn);
+
+/* All optional. Kept by pointer, until another call or on_closed has returned. */
+typedef struct p2p_conn_events {
+    size_t size;
+    /* The connection is over, after its streams; the last callback, once. */
+    void (*on_closed)(p2p_conn *, const p2p_error *why, void *user);
+    /* A datagram came; the bytes are valid during the call. Without this they are dropped, and when
+     * the reader is behind the latest are. */
+    void (*on_datagram)(p2p_conn *, const uint8_t *bytes, size_t len, void *user);
+} p2p_conn_events;
+
+/* events NULL: none. */
+P2P_API void p2p_conn_set_events(p2p_conn *conn, const p2p_conn_events *events, void *user);
+
+/* Sends a datagram beside the streams, encrypted and congestion-controlled like them, but neither
+ * repeated when it is lost nor kept in order (RFC 9221; QUIC only, and if the remote takes them).
+ * Copied. 0; P2P_ENOTSUP: this connection has none; P2P_ETOOBIG: over p2p_conn_max_datagram;
+ * P2P_EAGAIN: too much waits to leave, as good as lost; P2P_ECLOSED, P2P_ENOMEM. */
+P2P_API int p2p_conn_send_datagram(p2p_conn *conn, const void *bytes, size_t len);
+/* The most bytes a datagram may have now, which the path's length decides; 0: there are none. */
+P2P_API size_t p2p_conn_max_datagram(const p2p_conn *conn);
 
 /* ---- streams ---- */
 

@@ -250,6 +250,35 @@ void p2p__outq_acked(struct outq *self, struct pool *pool, size_t n)
     }
 }
 
+void p2p__outq_trim(struct outq *self, struct pool *pool)
+{
+    struct outq_seg *cut = self->sent_seg, *before = NULL;
+    if (!cut)
+        return;
+    for (struct outq_seg *seg = self->first; seg != cut; seg = seg->next)
+        before = seg;
+    if (self->sent_off) { /* its beginning was sent */
+        cut->len = self->sent_off;
+        before = cut;
+        cut = cut->next;
+    }
+    while (cut) {
+        struct outq_seg *next = cut->next;
+        seg_free(cut, pool);
+        cut = next;
+    }
+    if (before)
+        before->next = NULL;
+    else
+        self->first = NULL;
+    self->last = before;
+    self->sent_seg = NULL;
+    self->sent_off = 0;
+    self->unsent = 0;
+    if (self->unacked == 0)
+        p2p__outq_fini(self, pool);
+}
+
 void p2p__outq_fini(struct outq *self, struct pool *pool)
 {
     while (self->first) {

@@ -65,6 +65,9 @@ static inline void outq_consume(struct outq *self, struct pool *pool, size_t n)
     p2p__outq_acked(self, pool, n);
 }
 
+/* Forgets what is unsent; what was sent stays where it is. */
+void p2p__outq_trim(struct outq *self, struct pool *pool);
+
 void p2p__outq_fini(struct outq *self, struct pool *pool);
 
 #endif

@@ -22,21 +22,16 @@ static void link_wake(struct link *link)
     conn_mark(link->owner);
 }
 
-struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool initiator,
-                               const p2p_peer_id *expected)
+static struct p2p_conn *conn_alloc(struct shard *shard, bool initiator, const p2p_peer_id *expected)
 {
     struct p2p_conn *self = p2p__alloc(sizeof(*self));
     struct upgrade *upgrade = p2p__alloc(sizeof(*upgrade));
     if (!self || !upgrade) {
         p2p__free(self);
         p2p__free(upgrade);
-        p2p__buf_fini(&link->in, &shard->pool);
-        p2p__outq_fini(&link->out, &shard->pool);
-        link->ops->close(link, true);
         return NULL;
     }
     self->shard = shard;
-    self->link = link;
     self->initiator = self->outbound = initiator;
     self->upgrade = upgrade;
     if (expected)
@@ -44,12 +39,37 @@ struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool init
     work_init(&self->work, conn_run);
     self->timer.fire = timer_fire;
     list_init(&self->all);
-    buf_init(&link->in, IO_FILL_BULK);
     buf_init(&self->plain, 2 * IO_FILL_MAX);
-    link->owner = self;
-    link->wake = link_wake;
     self->deadline_us = shard_after_ms(shard, shard->limits.handshake_timeout_ms);
     conn_mark(self);
+    return self;
+}
+
+struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool initiator,
+                               const p2p_peer_id *expected)
+{
+    struct p2p_conn *self = conn_alloc(shard, initiator, expected);
+    if (!self) {
+        p2p__buf_fini(&link->in, &shard->pool);
+        p2p__outq_fini(&link->out, &shard->pool);
+        link->ops->close(link, true);
+        return NULL;
+    }
+    self->link = link;
+    buf_init(&link->in, IO_FILL_BULK);
+    link->owner = self;
+    link->wake = link_wake;
+    return self;
+}
+
+struct p2p_conn *p2p__conn_new_session(struct shard *shard, struct session *session, bool initiator,
+                                       const p2p_peer_id *expected)
+{
+    struct p2p_conn *self = conn_alloc(shard, initiator, expected);
+    if (self)
+        p2p__conn_take_session(self, session, expected);
+    else
+        p2p__session_drop(session, 0, shard_now_us(shard));
     return self;
 }
 
@@ -89,7 +109,7 @@ void p2p__conn_end(struct p2p_conn *self, struct ending ending)
     struct shard *shard = self->shard;
     if (self->stage != CONN_OPEN) {
         self->stage = CONN_DEAD;
-        if (self->link->connected && !self->link->err)
+        if (self->link && self->link->connected && !self->link->err)
             self->link->ops->flush(self->link); /* an alert, or the last "na" */
     } else {
         self->stage = CONN_CLOSING;
@@ -104,7 +124,7 @@ void p2p__conn_end(struct p2p_conn *self, struct ending ending)
 
 /* ---- tell ---- */
 
-static void tell(struct p2p_conn *self)
+void p2p__conn_tell(struct p2p_conn *self)
 {
     if (!self->opened_told && self->stage == CONN_OPEN) {
         self->opened_told = true;
@@ -149,12 +169,23 @@ static void tell_streams_end(struct p2p_conn *self)
     }
 }
 
+static void tell_closed(struct p2p_conn *self)
+{
+    p2p_error why = p2p__ending_error(&self->ending);
+    if (self->opened_told && self->events && self->events->on_closed)
+        self->events->on_closed(self, &why, self->events_user);
+}
+
 static void die(struct p2p_conn *self)
 {
     struct shard *shard = self->shard;
+    struct link *link = self->link;
+    if (!link)
+        p2p__conn_session_close(self);
     if (self->muxer)
         tell_streams_end(self);
     timer_set(shard, &self->timer, HEAP_NEVER);
+    tell_closed(self);
     shard->owner->closed(self);
     p2p__upgrade_free(self);
     if (self->muxer) {
@@ -163,10 +194,13 @@ static void die(struct p2p_conn *self)
     }
     p2p__stack_fini(&self->stack, shard);
     p2p__buf_fini(&self->plain, &shard->pool);
-    p2p__buf_fini(&self->link->in, &shard->pool);
-    p2p__outq_fini(&self->link->out, &shard->pool);
-    self->link->ops->close(self->link, false);
+    if (link) {
+        p2p__buf_fini(&link->in, &shard->pool);
+        p2p__outq_fini(&link->out, &shard->pool);
+        link->ops->close(link, false);
+    }
     self->link = NULL;
+    self->muxer = NULL;
     p2p__work_bury(shard, &self->work, bury);
 }
 
@@ -182,7 +216,7 @@ static void check_deadlines(struct p2p_conn *self)
                                                 .message = self->stage == CONN_CONNECTING
                                                                ? "connecting took too long"
                                                                : "the handshake took too long"});
-    } else if (self->stage == CONN_OPEN) {
+    } else if (self->stage == CONN_OPEN && self->link) {
         if (self->muxer->ops->deadline(self->muxer) <= now) {
             int rc = self->muxer->ops->timeout(self->muxer, now);
             if (rc < 0)
@@ -201,7 +235,11 @@ static void arm(struct p2p_conn *self)
         at = self->hold_us;
     if (self->stage == CONN_OPEN) {
         assert(self->muxer);
-        at = self->muxer->ops->deadline(self->muxer);
+        at = HEAP_NEVER;
+    }
+    if (self->stage == CONN_OPEN || !self->link) {
+        uint64_t due = self->muxer->ops->deadline(self->muxer);
+        at = due < at ? due : at;
     }
     if (!self->timer.node.queued || at < self->timer.node.at_us)
         timer_set(self->shard, &self->timer, at);
@@ -211,7 +249,7 @@ static void arm(struct p2p_conn *self)
 
 static bool promises_kept(const struct p2p_conn *self)
 {
-    if (outq_len(&self->link->out))
+    if (self->link && outq_len(&self->link->out))
         return false;
     const struct list *streams = &self->muxer->streams;
     for (const struct list *node = streams->next; node != streams; node = node->next) {
@@ -259,6 +297,11 @@ static bool say_goodbye(struct p2p_conn *self)
 static void advance_closing(struct p2p_conn *self)
 {
     struct link *link = self->link;
+    if (!link) { /* its farewell leaves when it dies, and ends both sides */
+        if (promises_kept(self) && !hold_goodbye(self))
+            self->stage = CONN_DEAD;
+        return;
+    }
     if (link->err || (link->eof && buf_len(&link->in) == 0)) {
         self->stage = CONN_DEAD;
         return;
@@ -269,30 +312,45 @@ static void advance_closing(struct p2p_conn *self)
     link->ops->shutdown(link);
 }
 
-static void conn_run(struct work *work)
+static void run_link(struct p2p_conn *self, uint64_t end)
 {
-    struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
-    struct shard *shard = self->shard;
-    uint64_t end = shard->pump_bytes + SHARD_CONN_PASS_MAX;
-    check_deadlines(self);
     if (self->stage < CONN_OPEN)
         p2p__conn_upgrade(self);
     bool more = self->stage == CONN_OPEN || self->stage == CONN_CLOSING;
     while (more) {
         more = p2p__conn_pump_in(self, end);
-        tell(self);
+        p2p__conn_tell(self);
         p2p__conn_pump_out(self, SHARD_CONN_PASS_MAX);
     }
+}
+
+/* Nothing stays borrowed. */
+static int settle(struct p2p_conn *self)
+{
+    struct shard *shard = self->shard;
+    if (p2p__buf_settle(&self->plain, &shard->pool) == 0 &&
+        p2p__stack_settle(&self->stack, shard) == 0 && link_rest(self->link) == 0)
+        return 0;
+    buf_consume(&self->link->in, buf_len(&self->link->in));
+    buf_consume(&self->plain, buf_len(&self->plain));
+    return P2P_ENOMEM;
+}
+
+static void conn_run(struct work *work)
+{
+    struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
+    check_deadlines(self);
+    if (self->link)
+        run_link(self, self->shard->pump_bytes + SHARD_CONN_PASS_MAX);
+    else
+        p2p__conn_session_run(self);
     if (self->stage == CONN_CLOSING)
         advance_closing(self);
     if (self->stage == CONN_DEAD) {
         die(self);
         return;
     }
-    if (p2p__buf_settle(&self->plain, &shard->pool) < 0 ||
-        p2p__stack_settle(&self->stack, shard) < 0 || link_rest(self->link) < 0) {
-        buf_consume(&self->link->in, buf_len(&self->link->in));
-        buf_consume(&self->plain, buf_len(&self->plain));
+    if (self->link && settle(self) < 0) {
         p2p__conn_end(self, (struct ending){.code = P2P_ENOMEM});
         conn_mark(self);
     }

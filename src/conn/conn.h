@@ -12,6 +12,7 @@
 #include "conn/protocols.h"
 #include "conn/shard.h"
 #include "conn/stack.h"
+#include "muxer/session.h"
 
 struct transport;
 
@@ -67,7 +68,7 @@ struct p2p_conn {
     struct timer timer;
     struct list all; /* the host's list */
     struct shard *shard;
-    struct link *link;
+    struct link *link;                 /* NULL: muxer is a session */
     const struct transport *transport; /* the host's; knows its addresses */
     struct stack stack;
     struct muxer *muxer;
@@ -75,7 +76,9 @@ struct p2p_conn {
     struct upgrade *upgrade;
     struct peer_load *load; /* set by admit */
     void *owner_data;       /* the host's */
-    char *detail;           /* owned text that ending.message may point to */
+    const p2p_conn_events *events;
+    void *events_user;
+    char *detail; /* owned text that ending.message may point to */
     struct ending ending;
     uint64_t id;
     uint64_t deadline_us; /* of the upgrade, then of closing */
@@ -97,6 +100,9 @@ struct p2p_conn {
  * memory; the link is then closed). expected: the peer that must be proven, or NULL. */
 struct p2p_conn *p2p__conn_new(struct shard *shard, struct link *link, bool initiator,
                                const p2p_peer_id *expected);
+/* The same over a session. */
+struct p2p_conn *p2p__conn_new_session(struct shard *shard, struct session *session, bool initiator,
+                                       const p2p_peer_id *expected);
 
 /* Before it runs: the DNS name by which a WebSocket's server was found. P2P_EADDR: too long. */
 int p2p__conn_set_name(struct p2p_conn *self, const char *name, size_t name_len);
@@ -112,9 +118,28 @@ void p2p__conn_end(struct p2p_conn *self, struct ending ending);
 /* Printed reasons (a copy; silently dropped when out of memory). */
 void p2p__conn_end_text(struct p2p_conn *self, int code, const char *text);
 
+static inline struct session *conn_session(const struct p2p_conn *self)
+{
+    return self->link || !self->muxer ? NULL : session_of(self->muxer);
+}
+
+/* conn.c: callbacks of whatever has news. */
+void p2p__conn_tell(struct p2p_conn *self);
+
+/* conn_session.c: a connection without a link. */
+void p2p__conn_take_session(struct p2p_conn *self, struct session *session,
+                            const p2p_peer_id *expected);
+void p2p__conn_session_run(struct p2p_conn *self);
+void p2p__conn_session_close(struct p2p_conn *self);
+/* Ends and frees one that no connection has taken. */
+void p2p__session_drop(struct session *session, uint32_t code, uint64_t now_us);
+
 /* conn_upgrade.c: from CONNECTING to OPEN. */
 void p2p__conn_upgrade(struct p2p_conn *self);
 void p2p__upgrade_free(struct p2p_conn *self);
+/* The remote is another one than was asked for. */
+void p2p__conn_wrong_peer(struct p2p_conn *self, const uint8_t *peer, size_t peer_len,
+                          bool unproven);
 
 /* conn_pump.c: bytes of an open or closing connection. in: true while a reader must be told before
  * more is taken. Once shard->pump_bytes has reached `end`, nothing more is read and the connection

@@ -401,21 +401,27 @@ static int advance(struct p2p_conn *self)
     return 0;
 }
 
-static void wrong_peer(struct p2p_conn *self)
+void p2p__conn_wrong_peer(struct p2p_conn *self, const uint8_t *peer, size_t peer_len,
+                          bool unproven)
 {
-    const struct layer_result *result = &self->upgrade->result;
     p2p_peer_id actual;
     char want[P2P_PEER_ID_TEXT_MAX], got[P2P_PEER_ID_TEXT_MAX], text[256];
-    if (p2p_peer_id_decode(result->remote_peer, result->remote_peer_len, &actual) < 0 ||
+    if (p2p_peer_id_decode(peer, peer_len, &actual) < 0 ||
         p2p_peer_id_format(&self->upgrade->expected, want, sizeof(want)) < 0 ||
         p2p_peer_id_format(&actual, got, sizeof(got)) < 0) {
         end(self, P2P_EPEERID, NULL);
         return;
     }
-    const struct layer_ops *layer = self->upgrade->layer;
     snprintf(text, sizeof(text), "expected peer %s, but the remote %s %s", want,
-             layer && layer->unproven ? "says to be" : "proved to be", got);
+             unproven ? "says to be" : "proved to be", got);
     p2p__conn_end_text(self, P2P_EPEERID, text);
+}
+
+static void wrong_peer(struct p2p_conn *self)
+{
+    const struct upgrade *upgrade = self->upgrade;
+    p2p__conn_wrong_peer(self, upgrade->result.remote_peer, upgrade->result.remote_peer_len,
+                         upgrade->layer && upgrade->layer->unproven);
 }
 
 static const char *sentence(int code)

@@ -64,7 +64,8 @@ size_t p2p_stream_room(const p2p_stream *self)
 {
     if (write_closed(self))
         return 0;
-    size_t used = (self->mux ? outq_len(&self->mux->out) : 0) +
+    /* What a session has sent and not been acknowledged is the path's to hold, not the writer's. */
+    size_t used = (self->mux ? outq_unsent(&self->mux->out) : 0) +
                   (self->opening ? outq_len(&self->opening->early) : 0);
     size_t max = self->shard->limits.stream_send_max;
     /* A peer that reads nothing fills its share with few streams; the others get a little still. */

@@ -5,9 +5,20 @@
 
 #include "base/mem.h"
 
-void p2p__passage_close(struct passage *passage)
+void p2p__passage_close(struct shard *shard, struct passage *passage)
 {
-    passage->link->ops->close(passage->link, true);
+    if (passage->link)
+        passage->link->ops->close(passage->link, true);
+    else
+        p2p__session_drop(passage->session, 0, shard_now_us(shard));
+}
+
+static p2p_conn *conn_new(struct shard *shard, struct passage *passage, bool outbound,
+                          const p2p_peer_id *expected)
+{
+    if (!passage->link)
+        return p2p__conn_new_session(shard, passage->session, outbound, expected);
+    return p2p__conn_new(shard, passage->link, outbound, expected);
 }
 
 static void speak_under(p2p_conn *conn, const struct under *under)
@@ -25,10 +36,10 @@ p2p_conn *p2p__host_add_conn(p2p_host *host, const struct transport *transport,
 {
     struct conn_entry *entry = p2p__alloc(sizeof(*entry));
     if (!entry) {
-        p2p__passage_close(passage);
+        p2p__passage_close(&host->shard, passage);
         return NULL;
     }
-    p2p_conn *conn = p2p__conn_new(&host->shard, passage->link, outbound, expected);
+    p2p_conn *conn = conn_new(&host->shard, passage, outbound, expected);
     if (!conn) {
         p2p__free(entry);
         return NULL;
@@ -180,12 +191,13 @@ int p2p_conn_outbound(const p2p_conn *self)
 
 const char *p2p_conn_security(const p2p_conn *self)
 {
-    return stack_top(&self->stack)->id;
+    const struct session *session = conn_session(self);
+    return session ? session->muxer.ops->session->security : stack_top(&self->stack)->id;
 }
 
 p2p_protection p2p_conn_protection(const p2p_conn *self)
 {
-    const struct layer_ops *channel = stack_top(&self->stack);
+    const struct layer_ops *channel = self->link ? stack_top(&self->stack) : NULL;
     if (!channel || !channel->clear)
         return P2P_PROTECTION_FULL;
     return channel->unproven ? P2P_PROTECTION_NONE : P2P_PROTECTION_SIGNED;
@@ -204,6 +216,12 @@ int p2p_conn_limited(const p2p_conn *self)
 uint32_t p2p_conn_rtt_us(const p2p_conn *self)
 {
     return self->muxer->rtt_us;
+}
+
+void p2p_conn_set_events(p2p_conn *self, const p2p_conn_events *events, void *user)
+{
+    self->events = events;
+    self->events_user = user;
 }
 
 void p2p_conn_close(p2p_conn *self)

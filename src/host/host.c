@@ -150,6 +150,7 @@ static void finish(p2p_host *self)
 {
     struct close_cb *closers = self->closers;
     struct p2p_io *io = self->shard.io;
+    p2p__transports_fini(self); /* their sockets go before the io */
     io->ops->detach(io);
     host_free(self);
     while (closers) {

@@ -93,7 +93,7 @@ extern const struct conn_owner p2p__host_owner;
 p2p_conn *p2p__host_add_conn(p2p_host *host, const struct transport *transport,
                              struct passage *passage, bool outbound, const p2p_peer_id *expected,
                              struct conn_entry **entry);
-void p2p__passage_close(struct passage *passage);
+void p2p__passage_close(struct shard *shard, struct passage *passage);
 
 /* ---- transports.c ---- */
 

@@ -46,7 +46,7 @@ static void take(struct listener *self, struct passage *passage)
     if (limit)
         p2p__refused(host, limit, "an inbound connection was refused");
     if (limit || host->closing)
-        p2p__passage_close(passage);
+        p2p__passage_close(&host->shard, passage);
     else
         (void)p2p__host_add_conn(host, self->io->transport, passage, false, NULL, &entry);
 }

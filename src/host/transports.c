@@ -2,9 +2,15 @@
 #include "host/host.h"
 
 #include "base/mem.h"
+#include "transport/quic.h"
 #include "transport/tcp.h"
 
-static const struct transport_ops *const built_in[] = {&p2p__transport_tcp};
+static const struct transport_ops *const built_in[] = {
+    &p2p__transport_tcp,
+#ifdef P2P_QUIC
+    &p2p__transport_quic,
+#endif
+};
 
 static struct transport *add(p2p_host *self, const struct transport_ops *ops)
 {

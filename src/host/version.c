@@ -3,13 +3,18 @@
 
 #include "crypto/version.h"
 #include "io/version.h"
+#include "transport/version.h"
 
-static const char *const features[] = {"tcp",       "dns",  "noise", "tls",   "signed",
-                                       "plaintext", "pnet", "yamux", "mplex", "identify",
-                                       "ping",      "perf", "echo"};
+static const char *const features[] = {"tcp",
+#ifdef P2P_QUIC
+                                       "quic",
+#endif
+                                       "dns",   "noise", "tls",      "signed", "plaintext", "pnet",
+                                       "yamux", "mplex", "identify", "ping",   "perf",      "echo"};
 
 enum {
     FEATURES = sizeof(features) / sizeof(*features),
+    CRYPTO_LIBRARIES = 3,
 };
 
 int p2p_version_info(size_t index, const char **name, const char **value)
@@ -22,7 +27,9 @@ int p2p_version_info(size_t index, const char **name, const char **value)
     index -= FEATURES;
     if (index < IO_LIBRARIES)
         *name = p2p__io_version(index, value);
-    else
+    else if (index - IO_LIBRARIES < CRYPTO_LIBRARIES)
         *name = p2p__crypto_version(index - IO_LIBRARIES, value);
+    else
+        *name = p2p__transport_version(index - IO_LIBRARIES - CRYPTO_LIBRARIES, value);
     return *name ? 0 : P2P_ENOENT;
 }

@@ -63,7 +63,7 @@ enum muxer_flag {
     MUXER_WRITABLE = 1 << 4, /* bytes of `out` left; cleared by the connection */
     MUXER_DONE = 1 << 5,     /* both sides ended and all is sent, or reset: nothing more happens */
     MUXER_FIN_WANTED = 1 << 6, /* close_write was called */
-    MUXER_FIN_SENT = 1 << 7,
+    MUXER_FIN_SENT = 1 << 7,   /* and need not be sent again */
     MUXER_RESET_SENT = 1 << 8,
     MUXER_OUTBOUND = 1 << 9,
     MUXER_ACKED = 1 << 10, /* outbound: the remote acknowledged the stream */
@@ -83,8 +83,10 @@ struct muxer_stream {
     uint32_t remote_code; /* of a reset by the remote */
 };
 
+struct session_ops;
+
 struct muxer_ops {
-    const char *id;     /* "/yamux/1.0.0" */
+    const char *id;     /* "/yamux/1.0.0"; NULL: a session's own streams */
     size_t conn_size;   /* struct muxer and more */
     size_t stream_size; /* struct muxer_stream and more */
 
@@ -133,6 +135,8 @@ struct muxer_ops {
     int (*timeout)(struct muxer *self, uint64_t now_us);
     /* Frees the streams that are left, without telling anybody. */
     void (*fini)(struct muxer *self);
+    /* NULL, unless it is a session (session.h). */
+    const struct session_ops *session;
 };
 
 static inline void muxer_make_ready(struct muxer_stream *self)

@@ -29,7 +29,7 @@ struct under {
 /* What a dial or an accept brought. */
 struct passage {
     struct link *link; /* or NULL, and a session: */
-    struct muxer *session;
+    struct session *session;
     struct io_addr remote; /* for limits; family 0: no IP address */
     struct under under;    /* what is spoken below the secure channel */
     bool shared_port;      /* dialed from a port that is listened on */

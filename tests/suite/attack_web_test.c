@@ -5,15 +5,11 @@
 #include "tests/world.h"
 
 #include "tests/scene.h"
-#include "tests/web_options.h"
-
-#include "layer/web_tls.h"
 
 enum {
     DEADLINE_MS = 10000,
     SLACK_MS = 500,
     HEAD_MAX = 8192,
-    WEB_PEM_S = 1795000000, /* when the certificate is valid */
 };
 
 #define KEY    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -24,137 +20,15 @@ enum {
 
 static const char request[] = "GET / HTTP/1.1\r\n" HOST ASK KEY V13 "\r\n";
 
-/* ---- a client's TLS over a raw peer's bytes ---- */
-
-struct tls_peer {
-    struct raw_peer *raw;
-    struct layer_env env;
-    struct layer_config config;
-    struct layer_result result;
-    struct tls_state state;
-    struct web_handshake handshake;
-    struct buf in;
-    uint8_t *got;
-    size_t got_len, got_cap;
-    int code; /* of the handshake, then of the last open */
-};
-
-static void tls_init(struct tls_peer *self, struct scene *s)
-{
-    const char *error;
-    *self = (struct tls_peer){.code = STEP_WANT_INPUT};
-    self->env =
-        (struct layer_env){.pool = &s->net.pool, .tls = p2p__tls_new(), .web = p2p__web_new()};
-    self->config = (struct layer_config){
-        .initiator = true, .wall_s = WEB_PEM_S, .server_name = "node.example"};
-    assert_int_equal(p2p__web_trust(self->env.web, web_pem_cert, sizeof(web_pem_cert) - 1, &error),
-                     0);
-    buf_init(&self->in, 1 << 20);
-    assert_int_equal(
-        p2p__layer_web_tls.start(&self->state, &self->handshake, &self->config, &self->env), 0);
-    self->raw = raw_dial(&s->net, s->victim);
-}
-
-static void tls_fini(struct tls_peer *self)
-{
-    p2p__layer_web_tls.handshake_fini(&self->handshake);
-    p2p__layer_web_tls.fini(&self->state);
-    p2p__buf_fini(&self->in, self->env.pool);
-    p2p__tls_free(self->env.tls);
-    p2p__web_free(self->env.web);
-    free(self->got);
-    raw_free(self->raw);
-}
-
-/* What came, as far as TLS goes with it. */
-static void tls_take(struct tls_peer *self, bool opened)
-{
-    struct raw_peer *raw = self->raw;
-    struct span span = {0};
-    if (raw->got_len)
-        assert_int_equal(p2p__buf_append(&self->in, self->env.pool, raw->got, raw->got_len), 0);
-    raw_forget(raw);
-    while (opened && (self->code = p2p__layer_web_tls.open(&self->state, &self->env, &self->in,
-                                                           &span)) == STEP_DONE)
-        raw_grow(&self->got, &self->got_len, &self->got_cap, span.base, span.len);
-}
-
-static void tls_shake(struct tls_peer *self, struct scene *s)
-{
-    struct outq out = {0};
-    for (int i = 0; i < 200 && self->code == STEP_WANT_INPUT && !self->raw->gone; i++) {
-        struct iov iov[8];
-        size_t bytes;
-        self->code = p2p__layer_web_tls.step(&self->state, &self->handshake, &self->env, &self->in,
-                                             &out, &self->result);
-        for (size_t n; (n = p2p__outq_iov(&out, iov, 1, 1 << 20, &bytes)) > 0;) {
-            raw_send(self->raw, iov[0].base, bytes);
-            outq_consume(&out, self->env.pool, bytes);
-        }
-        scene_run(s, s->world.kind == WORLD_SIM ? 60 : 5);
-        tls_take(self, false);
-    }
-    if (self->code != STEP_DONE)
-        fail_msg("no TLS: %s", self->result.error);
-}
-
-static void tls_send_record(struct tls_peer *self, enum tls_content type, const void *bytes,
-                            size_t len)
-{
-    uint8_t record[TLS_PLAIN_MAX + TLS_RECORD_OVERHEAD];
-    const struct p2p__const_iov iov = {bytes, len};
-    int64_t n =
-        p2p__tls_record_seal(&self->state.send, &self->env.tls->ciphers, type, &iov, 1, record);
-    assert_true(n > 0);
-    raw_grow(&self->raw->batch, &self->raw->batch_len, &self->raw->batch_cap, record, (size_t)n);
-}
-
-static void tls_push(struct tls_peer *self)
-{
-    raw_send(self->raw, self->raw->batch, self->raw->batch_len);
-    self->raw->batch_len = 0;
-}
-
-static void tls_send(struct tls_peer *self, const void *bytes, size_t len)
-{
-    tls_send_record(self, TLS_DATA, bytes, len);
-    tls_push(self);
-}
-
-/* Runs until it ended or the victim's bytes are at least so many; what came is in got. */
-static void tls_wait(struct tls_peer *self, struct scene *s, size_t at_least, int ms)
-{
-    for (int i = 0; i < ms / 10; i++) {
-        scene_run(s, 10);
-        tls_take(self, true);
-        if (self->raw->gone || self->got_len >= at_least)
-            return;
-    }
-}
-
-/* A victim whose one port serves all three. */
+/* A victim whose one port serves both. */
 static void web_scene(struct scene *s, enum world_kind kind, bool cheap)
 {
-    static const char *const overs[] = {"/ws", "/tls/ws"};
-    struct web_options web;
     char text[256];
     p2p_multiaddr addr;
-    web_options_init(&web);
-    scene_init(s, kind, (const char *[]){web.text[0], web.text[1], NULL}, cheap);
-    web_options_fini(&web);
-    for (int i = 0; i < 2; i++) {
-        snprintf(text, sizeof(text), "%.*s%s", (int)(strstr(s->addr, "/p2p/") - s->addr), s->addr,
-                 overs[i]);
-        assert_int_equal(p2p_multiaddr_parse(text, &addr), 0);
-        assert_int_equal(p2p_host_listen(s->victim, &addr, NULL), 0);
-    }
-    /* What is made once, at the first use, is not the attack's. */
-    struct tls_peer first;
-    tls_init(&first, s);
-    tls_shake(&first, s);
-    tls_send(&first, request, sizeof(request) - 1);
-    tls_wait(&first, s, 12, 2000);
-    tls_fini(&first);
+    scene_init(s, kind, NULL, cheap);
+    snprintf(text, sizeof(text), "%.*s/ws", (int)(strstr(s->addr, "/p2p/") - s->addr), s->addr);
+    assert_int_equal(p2p_multiaddr_parse(text, &addr), 0);
+    assert_int_equal(p2p_host_listen(s->victim, &addr, NULL), 0);
     scene_measure(s);
 }
 
@@ -454,7 +328,7 @@ static void flood(struct scene *s, const char *frame, size_t len, size_t times, 
     for (size_t i = 0; i < times; i++)
         raw_grow(&peer->batch, &peer->batch_len, &peer->batch_cap, frame, len);
     raw_send(peer, peer->batch, peer->batch_len);
-    scene_run(s, s->world.kind == WORLD_SIM ? 1000 : 200);
+    scene_run(s, 1000);
     assert_true(s->pool_peak <= s->before.pool + (512 << 10));
     raw_free(peer);
 }
@@ -537,8 +411,9 @@ static void test_what_follows_the_request_at_once_is_taken(void **state)
 
 static void test_first_bytes_of_something_else(void **state)
 {
-    static const char *const bytes[] = {"SSH-2.0-OpenSSH_9.2\r\n", "POST / HTTP/1.1\r\n\r\n",
-                                        "PRI * HTTP/2.0\r\n\r\n", "\x05\x01"};
+    static const char *const bytes[] = {"SSH-2.0-OpenSSH_9.2\r\n", "\x16\x03\x01\x02\0\1\0\1\xfc",
+                                        "POST / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n",
+                                        "\x05\x01"};
     struct scene s;
     web_scene(&s, kind_of(state), false);
     for (size_t i = 0; i < sizeof(bytes) / sizeof(*bytes); i++) {
@@ -551,164 +426,6 @@ static void test_first_bytes_of_something_else(void **state)
         raw_free(peer);
     }
     assert_int_equal(s.connected, 0);
-    scene_fini(&s);
-}
-
-/* ---- the same under TLS ---- */
-
-static void test_W01_requests_under_tls(void **state)
-{
-    struct scene s;
-    web_scene(&s, kind_of(state), false);
-    for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
-        struct tls_peer peer;
-        tls_init(&peer, &s);
-        tls_shake(&peer, &s);
-        tls_send(&peer, requests[i].bytes, strlen(requests[i].bytes));
-        tls_wait(&peer, &s, 12, 2000);
-        if (peer.got_len < 12 || atoi((char *)peer.got + 9) != requests[i].status)
-            fail_msg("%s: %.*s", requests[i].name, (int)peer.got_len, (char *)peer.got);
-        if (requests[i].status != 101 && !scene_until(&s, raw_is_gone, peer.raw, 2000))
-            fail_msg("%s: still connected", requests[i].name);
-        tls_fini(&peer);
-    }
-    scene_fini(&s);
-}
-
-static void test_W02_frames_under_tls(void **state)
-{
-    struct scene s;
-    web_scene(&s, kind_of(state), false);
-    for (size_t i = 0; i < sizeof(frames) / sizeof(*frames); i++) {
-        struct tls_peer peer;
-        tls_init(&peer, &s);
-        tls_shake(&peer, &s);
-        tls_send(&peer, request, sizeof(request) - 1);
-        tls_wait(&peer, &s, 12, 1000);
-        tls_send(&peer, frames[i].bytes, frames[i].len);
-        tls_wait(&peer, &s, 1 << 20, 2000);
-        uint8_t farewell[4] = {0x88, 2, (uint8_t)(frames[i].code >> 8), (uint8_t)frames[i].code};
-        size_t len = 4;
-        if (frames[i].code == 0) {
-            farewell[1] = 0;
-            len = 2;
-        }
-        if (!peer.raw->gone || peer.got_len < len ||
-            memcmp(peer.got + peer.got_len - len, farewell, len) != 0)
-            fail_msg("%s: another farewell", frames[i].name);
-        assert_int_equal(peer.code, P2P_EEOF); /* TLS says goodbye too */
-        tls_fini(&peer);
-    }
-    scene_fini(&s);
-}
-
-/* Records that bring no data, and what has no place behind a handshake. */
-static void test_records_that_bring_nothing(void **state)
-{
-    static const struct {
-        const char *bytes;
-        size_t len;
-        enum tls_content type;
-        int times, alert;
-    } cases[] = {
-        {"", 0, TLS_DATA, TLS_IDLE_RECORDS_MAX + 1, 10},
-        {"\1\x5a", 2, TLS_ALERT, TLS_IDLE_RECORDS_MAX + 1, 10},
-        {"\x01\0\0\0", 4, TLS_HANDSHAKE, 1, 10},       /* a ClientHello: renegotiation */
-        {"\x0d\0\0\1\0", 5, TLS_HANDSHAKE, 1, 10},     /* a CertificateRequest */
-        {"\x04\xff\xff\xff", 4, TLS_HANDSHAKE, 1, 50}, /* a ticket of 16 MiB */
-        {"\x18\0\0\1\2", 5, TLS_HANDSHAKE, 1, 50},
-        {"x", 1, (enum tls_content)20, 1, 10}, /* ChangeCipherSpec, sealed */
-    };
-    struct scene s;
-    web_scene(&s, kind_of(state), false);
-    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct tls_peer peer;
-        tls_init(&peer, &s);
-        tls_shake(&peer, &s);
-        for (int k = 0; k < cases[i].times; k++)
-            tls_send_record(&peer, cases[i].type, cases[i].bytes, cases[i].len);
-        tls_push(&peer);
-        tls_wait(&peer, &s, 1, 2000);
-        if (!peer.raw->gone)
-            fail_msg("case %zu: still connected", i);
-        assert_int_equal(peer.got_len, 0);
-        tls_fini(&peer);
-    }
-    assert_int_equal(s.connected, 0);
-    scene_fini(&s);
-}
-
-/* The server's key changes as often as it is asked to, and no more often than bytes come. */
-static void test_a_flood_of_key_updates(void **state)
-{
-    struct scene s;
-    struct tls_peer peer;
-    web_scene(&s, kind_of(state), false);
-    tls_init(&peer, &s);
-    tls_shake(&peer, &s);
-    for (int i = 0; i < 2000; i++) {
-        tls_send_record(&peer, TLS_HANDSHAKE, "\x18\0\0\1\1", 5);
-        assert_int_equal(p2p__tls_keys_update(&peer.state.send), 0);
-        tls_send_record(&peer, TLS_DATA, request + (size_t)i % (sizeof(request) - 5), 1);
-        if (i == 1000) /* not all of a head ever comes */
-            scene_run(&s, 100);
-    }
-    tls_push(&peer);
-    scene_run(&s, 500);
-    assert_true(s.pool_peak <= s.before.pool + (256 << 10));
-    tls_fini(&peer);
-    scene_fini(&s);
-}
-
-static void test_a_tls_client_that_stops(void **state)
-{
-    struct scene s;
-    (void)state;
-    web_scene(&s, WORLD_SIM, false);
-    for (int shakes = 0; shakes < 2; shakes++) {
-        struct tls_peer peer;
-        uint64_t start_ms = scene_now_ms(&s);
-        tls_init(&peer, &s);
-        if (shakes)
-            tls_shake(&peer, &s);
-        else
-            raw_send(peer.raw, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9);
-        for (int i = 0; i < 9; i++) {
-            scene_run(&s, 1000);
-            assert_false(peer.raw->gone);
-            if (shakes)
-                tls_send(&peer, request + i, 1);
-            else
-                raw_send(peer.raw, "\x03", 1);
-        }
-        assert_true(scene_until(&s, raw_is_gone, peer.raw, 3000));
-        uint64_t took_ms = scene_now_ms(&s) - start_ms;
-        assert_true(took_ms >= DEADLINE_MS && took_ms <= DEADLINE_MS + SLACK_MS);
-        tls_fini(&peer);
-    }
-    scene_fini(&s);
-}
-
-/* Of TLS, and answered in its words: an alert. */
-static void test_T10_hellos_that_are_none(void **state)
-{
-    static const char *const hellos[] = {
-        "\x16\x03\x01\x00\x04\x01\x00\x00\x00",         /* empty */
-        "\x16\x03\x00\x00\x06\x01\x00\x00\x02\x03\x00", /* SSL 3 */
-        "\x16\x03\x01\xff\xff\x01\x00",                 /* a record that is too long */
-        "\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00",     /* a ServerHello */
-    };
-    static const size_t lens[] = {9, 11, 7, 10};
-    struct scene s;
-    web_scene(&s, kind_of(state), false);
-    for (size_t i = 0; i < 4; i++) {
-        struct raw_peer *peer = raw_dial(&s.net, s.victim);
-        raw_send(peer, hellos[i], lens[i]);
-        if (!scene_until(&s, raw_is_gone, peer, 2000))
-            fail_msg("case %zu: still connected", i);
-        assert_true(peer->got_len == 7 && peer->got[0] == TLS_ALERT);
-        raw_free(peer);
-    }
     scene_fini(&s);
 }
 
@@ -726,12 +443,6 @@ int main(void)
         BOTH(test_W02_a_large_frame_of_garbage),
         BOTH(test_what_follows_the_request_at_once_is_taken),
         BOTH(test_first_bytes_of_something_else),
-        BOTH(test_W01_requests_under_tls),
-        BOTH(test_W02_frames_under_tls),
-        BOTH(test_records_that_bring_nothing),
-        BOTH(test_a_flood_of_key_updates),
-        cmocka_unit_test(test_a_tls_client_that_stops),
-        BOTH(test_T10_hellos_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

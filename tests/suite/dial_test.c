@@ -66,8 +66,14 @@ static void test_connecting_and_connecting_again(void **state)
     assert_ptr_equal(conn, p2p_host_conn_at(a, 0));
     assert_true(p2p_peer_id_equal(p2p_conn_peer(conn), p2p_host_peer(b)));
     assert_int_equal(p2p_conn_outbound(conn), 1);
-    assert_string_equal(p2p_conn_security(conn), "/noise");
-    assert_string_equal(p2p_conn_muxer(conn), "/yamux/1.0.0");
+    if (world.quic) {
+        assert_string_equal(p2p_conn_security(conn), "/tls/1.0.0");
+        assert_null(p2p_conn_muxer(conn));
+    } else {
+        assert_string_equal(p2p_conn_security(conn), "/noise");
+        assert_string_equal(p2p_conn_muxer(conn), "/yamux/1.0.0");
+    }
+    assert_int_equal(p2p_conn_protection(conn), P2P_PROTECTION_FULL);
     world_fini(&world);
 }
 
@@ -81,7 +87,7 @@ static void test_malformed_targets_say_what_is_wrong(void **state)
         {"nonsense", P2P_EPEER},
         {"/ip4/1.2.3.4/tcp/99999", P2P_EADDR},
         {"/ip4/1.2.3.4/tcp/4001", P2P_EADDR}, /* no peer id */
-        {"/ip4/1.2.3.4/udp/4001/quic-v1/p2p/12D3KooWEDMw7oRqQkdCJbyeqS5mUmWGwTp8JJ2tjCzTkHboF6wK",
+        {"/ip4/1.2.3.4/udp/4001/quic/p2p/12D3KooWEDMw7oRqQkdCJbyeqS5mUmWGwTp8JJ2tjCzTkHboF6wK",
          P2P_ENOTSUP},
         {"12D3KooWEDMw7oRqQkdCJbyeqS5mUmWGwTp8JJ2tjCzTkHboF6wK", P2P_ENOADDR},
     };
@@ -101,6 +107,14 @@ static void test_malformed_targets_say_what_is_wrong(void **state)
     world_fini(&world);
 }
 
+/* The IPv4 address in a multiaddr. */
+static const char *host_ip(const char *addr)
+{
+    static char ip[64];
+    snprintf(ip, sizeof(ip), "%.*s", (int)strcspn(addr + 5, "/"), addr + 5);
+    return ip;
+}
+
 static void test_a_refused_dial_names_the_address(void **state)
 {
     struct world world;
@@ -110,13 +124,12 @@ static void test_a_refused_dial_names_the_address(void **state)
     p2p_host *a = world_host(&world, NULL), *b = world_host(&world, NULL);
     world_addr(b, addr, sizeof(addr));
     /* The port next to a listener's is nobody's, most likely; port 1 certainly is. */
-    char *tcp = strstr(addr, "/tcp/"), *rest = strstr(tcp + 5, "/p2p/");
-    snprintf(gone, sizeof(gone), "%.*s/tcp/1%s", (int)(tcp - addr), addr, rest);
+    world_at(&world, host_ip(addr), 1, strstr(addr, "/p2p/"), gone, sizeof(gone));
     assert_int_equal(connect_to(&world, a, gone, 0, &out), P2P_ECONN);
     assert_int_equal(out.attempts, 1);
-    assert_non_null(strstr(out.addr, "/tcp/1"));
+    assert_non_null(strstr(out.addr, world.quic ? "/udp/1/" : "/tcp/1"));
     assert_non_null(strstr(out.error, "refused"));
-    assert_non_null(strstr(out.message, "/tcp/1"));
+    assert_non_null(strstr(out.message, world.quic ? "/udp/1/" : "/tcp/1"));
     world_fini(&world);
 }
 
@@ -191,8 +204,7 @@ static void test_of_several_addresses_one_that_works_wins(void **state)
     for (int i = 1; i <= 4; i++) {
         char dead[300];
         p2p_multiaddr maddr;
-        char *tcp = strstr(addr, "/tcp/");
-        snprintf(dead, sizeof(dead), "%.*s/tcp/%d", (int)(tcp - addr), addr, i);
+        world_at(&world, host_ip(addr), i, "", dead, sizeof(dead));
         assert_int_equal(p2p_multiaddr_parse(dead, &maddr), 0);
         assert_int_equal(p2p_host_add_addr(a, p2p_host_peer(b), &maddr, -1), 0);
     }
@@ -230,11 +242,11 @@ static void test_a_working_address_is_tried_30_ms_after_a_silent_one(void **stat
     p2p_multiaddr_parse(world_addr(b, addr, sizeof(addr)), &maddr);
     assert_int_equal(p2p_host_add_addr(a, p2p_host_peer(b), &maddr, -1), 0);
     char silent[300];
-    snprintf(silent, sizeof(silent), "/ip4/10.250.250.250/tcp/4001%s", strstr(addr, "/p2p/"));
+    world_at(&world, "10.250.250.250", 4001, strstr(addr, "/p2p/"), silent, sizeof(silent));
     uint64_t start = p2p_sim_now_us(world.sim);
     assert_int_equal(connect_to(&world, a, silent, 0, &out), 0);
-    /* 30 ms, since both are of this network, then two round trips of 50 ms. */
-    assert_int_equal(p2p_sim_now_us(world.sim) - start, 130000);
+    /* 30 ms, since both are of this network, then two round trips of 50 ms; one with QUIC. */
+    assert_int_equal(p2p_sim_now_us(world.sim) - start, world.quic ? 80000 : 130000);
     world_fini(&world);
 }
 
