@@ -4,6 +4,7 @@
 - libp2p.so exports p2p_<noun>_... only (no p2p__, nothing unprefixed), each declared in a public
   header, and every function that a public header declares is exported;
 - what files share inside the library is called p2p__..., so it cannot clash when linked statically;
+- the library is called libp2p.so.0, and what it exports has the version LIBP2P_0;
 - the commands use exported functions only, although they carry the library's objects.
 """
 
@@ -16,12 +17,24 @@ import sources
 
 
 def nm(*args):
-    """(kind, name) of each symbol; a name without its version."""
+    """(kind, name) of each symbol; a name without its version, and without the versions' names."""
     out = subprocess.run(["nm", "-P", *map(str, args)], capture_output=True, text=True, check=True)
     for line in out.stdout.splitlines():
         fields = line.split()
-        if len(fields) >= 2 and not line.endswith(":"):
+        if len(fields) >= 2 and not line.endswith(":") and fields[1] != "A":
             yield fields[1], fields[0].split("@")[0]
+
+
+def check_versions(library):
+    """The name for the loader, and a version for each symbol (packaging/libp2p.map)."""
+    dynamic = subprocess.run(["readelf", "-dW", library], capture_output=True, text=True, check=True)
+    if "[libp2p.so.0]" not in dynamic.stdout:
+        yield "libp2p.so has another soname than libp2p.so.0"
+    out = subprocess.run(["nm", "-PD", "--defined-only", library], capture_output=True, text=True)
+    for line in out.stdout.splitlines():
+        name, kind, *_ = line.split()
+        if kind != "A" and not name.endswith("@@LIBP2P_0"):
+            yield f"{name} has no version"
 
 
 def declared(root):
@@ -49,6 +62,8 @@ def main():
     for name in sorted(public - exported):
         wrong.append(f"{name} is declared in a public header, and libp2p.so does not export it")
 
+    if "P2P_SANITIZE:STRING=\n" in (build / "CMakeCache.txt").read_text():
+        wrong += check_versions(build / "libp2p.so")
     objects = sorted((build / "CMakeFiles").glob("l_*.dir/**/*.o"))
     for path in objects:
         for _, name in nm("-g", "--defined-only", path):
