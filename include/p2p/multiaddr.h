@@ -74,7 +74,8 @@ typedef struct p2p_multiaddr_component {
     size_t value_len;     /* 0 for a protocol without a value */
 } p2p_multiaddr_component;
 
-/* Text to address. Accepts /ipfs for /p2p, peer ids as base58btc or CIDv1, trailing slashes.
+/* Text to address. Accepts /ipfs for /p2p, peer ids as base58btc or CIDv1, trailing slashes. A unix
+ * path goes on to the end of the text, or to a last /p2p/PEER.
  * 0 or P2P_EADDR; `out` is written only on success. */
 P2P_API int p2p_multiaddr_parse(const char *text, p2p_multiaddr *out);
 
@@ -93,7 +94,7 @@ P2P_API int p2p_multiaddr_decode(const uint8_t *in, size_t in_len, p2p_multiaddr
 P2P_API int64_t p2p_multiaddr_format(const p2p_multiaddr *self, char *out, size_t out_cap);
 
 /* Appends `inner`. 0, P2P_ETOOBIG beyond a limit above, P2P_EADDR when self ends in a protocol that
- * takes the rest of the address (unix); self is then unchanged. */
+ * takes the rest of the address (unix: only one /p2p may follow); self is then unchanged. */
 P2P_API int p2p_multiaddr_encapsulate(p2p_multiaddr *self, const p2p_multiaddr *inner);
 
 /* Removes the last occurrence of `suffix` and all that follows it, which may leave the empty

@@ -39,21 +39,29 @@ static int64_t read_component(const uint8_t *in, size_t in_len, const struct ma_
 /* What must be known of an address before anything is added to it. */
 struct shape {
     size_t components;
-    bool takes_rest; /* the last component ends the address */
+    bool takes_rest; /* the last component lets nothing follow but /p2p */
+    bool ended;      /* it lets nothing follow */
 };
+
+static bool may_follow(const struct shape *shape, const struct ma_protocol *protocol)
+{
+    return !shape->ended && (!shape->takes_rest || protocol->code == P2P_MA_P2P);
+}
 
 /* Walks all of `in`, checking every value: 0 or P2P_EADDR. */
 static int examine(const uint8_t *in, size_t in_len, struct shape *out)
 {
-    struct shape shape = {0, false};
+    struct shape shape = {0, false, false};
     for (size_t at = 0; at < in_len;) {
         const struct ma_protocol *protocol;
         p2p_multiaddr_component component;
         int64_t used = read_component(in + at, in_len - at, &protocol, &component);
-        if (used < 0 || shape.takes_rest || ++shape.components > P2P_MULTIADDR_COMPONENTS_MAX)
+        if (used < 0 || !may_follow(&shape, protocol) ||
+            ++shape.components > P2P_MULTIADDR_COMPONENTS_MAX)
             return P2P_EADDR;
         if (!p2p__multiaddr_value_ok(protocol, component.value, component.value_len))
             return P2P_EADDR;
+        shape.ended = shape.takes_rest;
         shape.takes_rest = protocol->takes_rest;
         at += (size_t)used;
     }
@@ -87,14 +95,17 @@ int p2p_multiaddr_next(const p2p_multiaddr *self, size_t *offset, p2p_multiaddr_
 int p2p_multiaddr_encapsulate(p2p_multiaddr *self, const p2p_multiaddr *inner)
 {
     assert(self->len <= P2P_MULTIADDR_MAX && inner->len <= P2P_MULTIADDR_MAX);
-    struct shape outer_shape = {0, false};
-    struct shape inner_shape = {0, false};
+    struct shape outer_shape, inner_shape;
     int err = examine(self->bytes, self->len, &outer_shape);
     if (err == 0)
         err = examine(inner->bytes, inner->len, &inner_shape);
     if (err < 0)
         return err;
-    if (outer_shape.takes_rest && inner->len > 0)
+    const struct ma_protocol *first;
+    p2p_multiaddr_component component;
+    if (inner->len > 0 && (read_component(inner->bytes, inner->len, &first, &component) < 0 ||
+                           !may_follow(&outer_shape, first) ||
+                           (outer_shape.takes_rest && inner_shape.components > 1)))
         return P2P_EADDR;
     if (inner->len > P2P_MULTIADDR_MAX - self->len ||
         outer_shape.components + inner_shape.components > P2P_MULTIADDR_COMPONENTS_MAX)
@@ -133,7 +144,7 @@ int p2p__multiaddr_append_component(p2p_multiaddr *self, uint32_t code, const vo
     const struct ma_protocol *protocol = p2p__multiaddr_protocol_by_code(code);
     struct shape shape;
     if (!protocol || !p2p__multiaddr_value_ok(protocol, value, value_len) ||
-        examine(self->bytes, self->len, &shape) < 0 || shape.takes_rest)
+        examine(self->bytes, self->len, &shape) < 0 || !may_follow(&shape, protocol))
         return P2P_EADDR;
     uint8_t header[2 * P2P__VARINT_MAX];
     size_t header_len = p2p__varint_encode(code, header);

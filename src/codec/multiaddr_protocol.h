@@ -29,7 +29,7 @@ struct ma_protocol {
     uint32_t code;
     int size;                   /* bytes, or P2P__MA_VARIABLE: a varint length comes first */
     const struct ma_kind *kind; /* NULL when there is no value */
-    bool takes_rest;            /* in text its value runs to the end, slashes included */
+    bool takes_rest; /* in text its value runs to the end, slashes included, or to a last /p2p/ID */
 };
 
 /* Static storage or NULL. By name, "ipfs" is p2p. */
@@ -43,6 +43,9 @@ bool p2p__multiaddr_value_ok(const struct ma_protocol *protocol, const uint8_t *
  * beyond the limits of an address; self is unchanged on error. */
 int p2p__multiaddr_append_component(p2p_multiaddr *self, uint32_t code, const void *value,
                                     size_t value_len);
+
+/* How much of the text of a value that takes the rest belongs to it. */
+size_t p2p__ma_path_len(const char *text, size_t text_len);
 
 extern const struct ma_kind p2p__ma_ip4;
 extern const struct ma_kind p2p__ma_ip6;

@@ -88,17 +88,19 @@ static size_t random_value(uint64_t *rng, const struct ma_protocol *protocol, ui
 static void random_address(uint64_t *rng, p2p_multiaddr *out)
 {
     out->len = 0;
-    bool ended = false;
+    bool takes_rest = false, ended = false; /* behind a path nothing comes but a peer id */
     size_t want = 1 + below(rng, below(rng, 4) == 0 ? 34 : 6);
     for (size_t i = 0; i < want; i++) {
         uint8_t value[700];
+        bool peer = takes_rest && below(rng, 2) == 0;
         const struct ma_protocol *protocol =
-            p2p__multiaddr_protocol_by_code(codes[below(rng, CODE_COUNT)]);
+            p2p__multiaddr_protocol_by_code(peer ? P2P_MA_P2P : codes[below(rng, CODE_COUNT)]);
         size_t len = random_value(rng, protocol, value);
         size_t before = out->len;
         int err = p2p__multiaddr_append_component(out, protocol->code, value, len);
-        assert_int_equal(err == P2P_EADDR, ended);
-        ended = protocol->takes_rest;
+        assert_int_equal(err == P2P_EADDR, ended || (takes_rest && protocol->code != P2P_MA_P2P));
+        ended = takes_rest;
+        takes_rest = protocol->takes_rest;
         if (err < 0) {
             assert_int_equal(out->len, before);
             return;

@@ -10,6 +10,8 @@
 #include "codec/multicodec.h"
 #include "codec/varint.h"
 
+#define QM "QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC"
+
 static p2p_multiaddr ma(const char *text)
 {
     p2p_multiaddr out;
@@ -296,6 +298,22 @@ static void test_encapsulate(void **state)
     assert_int_equal(p2p_multiaddr_encapsulate(&unix_path, &inner), P2P_EADDR);
     assert_int_equal(p2p_multiaddr_encapsulate(&unix_path, &last), 0);
     assert_is(&unix_path, "/unix/a/b");
+    p2p_multiaddr named = unix_path, peer = ma("/p2p/" QM), longer = ma("/p2p/" QM "/p2p-circuit");
+    assert_int_equal(p2p_multiaddr_encapsulate(&named, &longer), P2P_EADDR);
+    assert_int_equal(p2p_multiaddr_encapsulate(&named, &peer), 0);
+    assert_is(&named, "/unix/a/b/p2p/" QM);
+    assert_int_equal(p2p_multiaddr_encapsulate(&named, &peer), P2P_EADDR);
+    p2p_multiaddr again = ma("/unix/a/b/p2p/" QM);
+    assert_int_equal(again.len, named.len);
+    assert_memory_equal(again.bytes, named.bytes, named.len);
+    assert_int_equal(p2p_multiaddr_decapsulate(&again, &peer), 0);
+    assert_is(&again, "/unix/a/b");
+    /* One text, one address: a path that ends like that is none. */
+    static const uint8_t path[] = "/a/p2p/" QM;
+    assert_int_equal(p2p__multiaddr_append_component(&last, P2P_MA_UNIX, path, sizeof(path) - 1),
+                     P2P_EADDR);
+    p2p_multiaddr plain = ma("/unix/a/p2p/QmNobody");
+    assert_is(&plain, "/unix/a/p2p/QmNobody");
     assert_int_equal(p2p_multiaddr_encapsulate(&inner, &unix_path), 0);
     assert_is(&inner, "/tcp/42/unix/a/b");
 }

@@ -59,8 +59,8 @@ static struct span take_part(struct reader *self)
 
 static struct span take_rest(struct reader *self)
 {
-    struct span rest = {self->at, (size_t)(self->end - self->at)};
-    self->at = self->end;
+    struct span rest = {self->at, p2p__ma_path_len(self->at, (size_t)(self->end - self->at))};
+    self->at += rest.len;
     return rest;
 }
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <p2p/peer_id.h>
+
 #include "codec/cid.h"
 #include "codec/ip_text.h"
 #include "codec/multiaddr_protocol.h"
@@ -143,11 +145,28 @@ static bool check_name(const uint8_t *value, size_t value_len)
            p2p__utf8_printable(value, value_len);
 }
 
+/* A path runs to the end of the text, but for a peer id behind it: /unix/run/node.sock/p2p/PEER. */
+size_t p2p__ma_path_len(const char *text, size_t text_len)
+{
+    char peer[P2P_PEER_ID_TEXT_MAX];
+    p2p_peer_id id;
+    size_t at = text_len;
+    while (at > 0 && text[at - 1] != '/')
+        at--;
+    size_t peer_len = text_len - at;
+    if (at < 6 || memcmp(text + at - 5, "/p2p/", 5) != 0 || peer_len >= sizeof(peer))
+        return text_len;
+    memcpy(peer, text + at, peer_len);
+    peer[peer_len] = '\0';
+    return p2p_peer_id_parse(peer, &id) == 0 ? at - 5 : text_len;
+}
+
 /* The value has the leading slash that the text shares with the component's separator. */
 static bool check_path(const uint8_t *value, size_t value_len)
 {
     return value_len >= 2 && value[0] == '/' && value[value_len - 1] != '/' &&
-           p2p__utf8_printable(value, value_len);
+           p2p__utf8_printable(value, value_len) &&
+           p2p__ma_path_len((const char *)value, value_len) == value_len;
 }
 
 const struct ma_kind p2p__ma_name = {"a name of 1 to 255 bytes without control characters",
