@@ -108,8 +108,8 @@ typedef struct p2p_host_events {
 /* Kept by pointer; NULL: none. */
 P2P_API void p2p_host_set_events(p2p_host *host, const p2p_host_events *events, void *user);
 
-/* Listens on addr too (/ip4|ip6/.../tcp/PORT, port 0: any). P2P_EADDR, P2P_ENOTSUP, P2P_ELISTEN
- * with *err as in p2p_host_new. */
+/* Listens on addr too (/ip4|ip6/.../tcp/PORT, /unix/PATH, /memory/NUMBER; port or number 0: any).
+ * P2P_EADDR, P2P_ENOTSUP, P2P_ELISTEN with *err as in p2p_host_new. */
 P2P_API int p2p_host_listen(p2p_host *host, const p2p_multiaddr *addr, p2p_error **err);
 
 /* Reads the files of the options wss_cert, wss_key and wss_ca again, for connections from now on.
@@ -163,6 +163,17 @@ typedef struct p2p_dial_opts {
  * arrives in done (may be NULL), with each address tried. */
 P2P_API p2p_op *p2p_host_connect(p2p_host *host, const char *target, const p2p_dial_opts *opts,
                                  p2p_done_cb done, void *user);
+
+/* A connection over two descriptors that can be polled (they may be one and the same): a serial
+ * line, a pipe each way to another program, a socket of any kind. One side connects and the other
+ * accepts. peer: who must be there, or NULL: whoever proves an id. The descriptors become
+ * non-blocking and the library's, also on failure. done (may be NULL) comes once the connection is
+ * open, or with what went wrong; streams are then opened to the peer's id. NULL only when out of
+ * memory, and then the descriptors are still the caller's. P2P_ENOTSUP in a simulation. */
+P2P_API p2p_op *p2p_host_connect_fds(p2p_host *host, int read_fd, int write_fd,
+                                     const p2p_peer_id *peer, p2p_done_cb done, void *user);
+P2P_API p2p_op *p2p_host_accept_fds(p2p_host *host, int read_fd, int write_fd, p2p_done_cb done,
+                                    void *user);
 
 /* The callback comes once, later, with P2P_ECANCELED, even if it had just succeeded. */
 P2P_API void p2p_op_cancel(p2p_op *op);

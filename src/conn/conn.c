@@ -151,6 +151,7 @@ static void bury(struct work *work)
 {
     struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
     p2p__free(self->detail);
+    p2p__free(self->met_at);
     p2p__free(self);
 }
 

@@ -15,6 +15,7 @@
 #include "muxer/session.h"
 
 struct transport;
+struct addr_copy;
 
 enum conn_stage {
     CONN_CONNECTING,
@@ -78,7 +79,8 @@ struct p2p_conn {
     void *owner_data;       /* the host's */
     const p2p_conn_events *events;
     void *events_user;
-    char *detail; /* owned text that ending.message may point to */
+    struct addr_copy *met_at; /* where both ends met, when neither has an address; owned, or NULL */
+    char *detail;             /* owned text that ending.message may point to */
     struct ending ending;
     uint64_t id;
     uint64_t deadline_us; /* of the upgrade, then of closing */

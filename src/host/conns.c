@@ -7,6 +7,7 @@
 
 void p2p__passage_close(struct shard *shard, struct passage *passage)
 {
+    p2p__free(passage->met_at);
     if (passage->link)
         passage->link->ops->close(passage->link, true);
     else
@@ -42,9 +43,11 @@ p2p_conn *p2p__host_add_conn(p2p_host *host, const struct transport *transport,
     p2p_conn *conn = conn_new(&host->shard, passage, outbound, expected);
     if (!conn) {
         p2p__free(entry);
+        p2p__free(passage->met_at);
         return NULL;
     }
     conn->transport = transport;
+    conn->met_at = passage->met_at;
     speak_under(conn, &passage->under);
     list_init(&entry->of_peer);
     list_init(&entry->share.half_open_node);
@@ -98,6 +101,7 @@ static void opened(p2p_conn *conn)
     if (host->events && host->events->on_connected)
         host->events->on_connected(host, conn, host->events_user);
     p2p__dial_opened(entry);
+    p2p__fds_opened(entry);
 }
 
 static void closed(p2p_conn *conn)
@@ -119,6 +123,7 @@ static void closed(p2p_conn *conn)
             host->events->on_disconnected(host, conn, &why, host->events_user);
     }
     p2p__dial_closed(entry, &why);
+    p2p__fds_closed(entry, &why);
     if (entry->peer) {
         entry->peer->load.conns--;
         p2p__peer_release(host, entry->peer);

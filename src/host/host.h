@@ -71,6 +71,7 @@ struct conn_entry {
     p2p_conn *conn;
     struct peer *peer;       /* once admitted */
     struct attempt *attempt; /* the dial it belongs to, until it ends */
+    struct fds_op *fds;      /* or who waits for it */
     struct conn_share share; /* of the host's limits */
     bool opened;
 };
@@ -130,6 +131,12 @@ void p2p__dial_op(p2p_host *host, const char *target, const p2p_dial_opts *opts,
 void p2p__dial_opened(struct conn_entry *entry);
 void p2p__dial_closed(struct conn_entry *entry, const p2p_error *why);
 void p2p__dial_cancel_all(p2p_host *host);
+
+/* ---- fds.c ---- */
+
+/* A connection opened, or ended before. */
+void p2p__fds_opened(struct conn_entry *entry);
+void p2p__fds_closed(struct conn_entry *entry, const p2p_error *why);
 
 /* ---- op.c ---- */
 

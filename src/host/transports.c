@@ -2,11 +2,13 @@
 #include "host/host.h"
 
 #include "base/mem.h"
+#include "transport/local.h"
 #include "transport/quic.h"
 #include "transport/tcp.h"
 
 static const struct transport_ops *const built_in[] = {
     &p2p__transport_tcp,
+    &p2p__transport_local,
 #ifdef P2P_QUIC
     &p2p__transport_quic,
 #endif

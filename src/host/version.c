@@ -5,7 +5,7 @@
 #include "io/version.h"
 #include "transport/version.h"
 
-static const char *const features[] = {"tcp",
+static const char *const features[] = {"tcp",   "ws",    "wss",      "unix",   "memory",
 #ifdef P2P_QUIC
                                        "quic",
 #endif

@@ -130,6 +130,17 @@ struct io_listener {
     struct io_addr local;
 };
 
+enum {
+    IO_PATH_MAX = 107, /* bytes of a Unix socket's path */
+};
+
+/* An endpoint of this machine: a Unix socket's path, or (path_len 0) a number in this process. */
+struct io_local {
+    uint64_t number;
+    size_t path_len;
+    char path[IO_PATH_MAX + 1]; /* with a NUL */
+};
+
 enum io_dial_flags {
     IO_DIAL_REUSE_PORT =
         1, /* bind to `local` with address and port reuse, to share a listener's port */
@@ -188,6 +199,18 @@ struct io_ops {
                 unsigned flags, struct pool *pool, struct link **out, int *sys_errno);
     int (*listen)(struct p2p_io *, const struct io_addr *at, struct io_listener **out,
                   int *sys_errno);
+    /* The same for endpoints of this machine; the links have no addresses (family 0). A path gets
+     * mode 0600, takes the place of a socket file that nobody listens on any more, and is removed
+     * by unlisten. In a simulation all machines share these names. */
+    int (*dial_local)(struct p2p_io *, const struct io_local *remote, struct pool *pool,
+                      struct link **out, int *sys_errno);
+    int (*listen_local)(struct p2p_io *, const struct io_local *at, struct io_listener **out,
+                        int *sys_errno);
+    /* A connected link over descriptors that can be polled, which may be one and the same; they are
+     * the link's from now on, also on failure. P2P_ECONN with *sys_errno (EINVAL: a file cannot be
+     * waited for), P2P_ELIMIT, P2P_ENOMEM. NULL: there are none in this world. */
+    int (*adopt)(struct p2p_io *, int read_fd, int write_fd, struct pool *pool, struct link **out,
+                 int *sys_errno);
     /* 0 with a connected link; P2P_EAGAIN: none now (acceptable cleared); P2P_ELIMIT: the system is
      * out of descriptors or memory, the listener sleeps until resume is called. */
     int (*accept)(struct io_listener *, struct pool *pool, struct link **out, int *sys_errno);

@@ -112,7 +112,8 @@ static void uv_io_free(struct p2p_io *base)
 #define COMMON_OPS                                                                                 \
     .name = "uv", .now_us = p2p__uv_now_us, .wall_us = wall_us, .random = random_bytes,            \
     .mark = p2p__uv_mark, .wake_at = p2p__uv_wake_at, .dial = p2p__uv_dial,                        \
-    .listen = p2p__uv_listen, .accept = p2p__uv_accept, .resume = p2p__uv_resume,                  \
+    .listen = p2p__uv_listen, .adopt = p2p__uv_adopt, .dial_local = p2p__uv_dial_local,            \
+    .listen_local = p2p__uv_listen_local, .accept = p2p__uv_accept, .resume = p2p__uv_resume,      \
     .unlisten = p2p__uv_unlisten, .udp = p2p__uv_udp, .resolve = p2p__uv_resolve,                  \
     .resolve_end = p2p__uv_resolve_end, .name_servers = p2p__uv_name_servers,                      \
     .interfaces = p2p__uv_interfaces, .watch_interfaces = p2p__uv_watch_interfaces,                \

@@ -102,6 +102,23 @@ int p2p__uv_accept(struct io_listener *listener, struct pool *pool, struct link 
                    int *sys_errno);
 void p2p__uv_resume(struct io_listener *listener);
 void p2p__uv_unlisten(struct io_listener *listener);
+/* Takes fd, which listens, and name (or NULL), also when it fails (P2P_ELIMIT). */
+int p2p__uv_listener_new(struct uv_io *io, int fd, const struct io_addr *local,
+                         struct io_local *name, struct io_listener **out, int *sys_errno);
+
+/* uv_fds.c */
+int p2p__uv_adopt(struct p2p_io *base, int read_fd, int write_fd, struct pool *pool,
+                  struct link **out, int *sys_errno);
+
+/* uv_local.c */
+int p2p__uv_dial_local(struct p2p_io *base, const struct io_local *remote, struct pool *pool,
+                       struct link **out, int *sys_errno);
+int p2p__uv_listen_local(struct p2p_io *base, const struct io_local *at, struct io_listener **out,
+                         int *sys_errno);
+/* Whether a Unix socket's other end was made by this process. */
+bool p2p__uv_same_process(int fd);
+/* Nobody listens there any more; frees it. */
+void p2p__uv_local_forget(struct io_local *name);
 
 /* uv_udp.c */
 int p2p__uv_udp(struct p2p_io *base, const struct io_addr *at, unsigned flags, struct io_udp **out,

@@ -22,7 +22,8 @@ enum {
 struct uv_listener {
     struct io_listener listener;
     struct uv_sock sock;
-    bool asleep; /* until resume */
+    struct io_local *name; /* of a Unix socket */
+    bool asleep;           /* until resume */
 };
 
 static bool out_of_resources(int code)
@@ -113,6 +114,25 @@ static int start_listen(int fd, const struct io_addr *at, struct io_addr *local)
     return p2p__uv_local_addr(fd, local) ? 0 : -1;
 }
 
+int p2p__uv_listener_new(struct uv_io *io, int fd, const struct io_addr *local,
+                         struct io_local *name, struct io_listener **out, int *sys_errno)
+{
+    struct uv_listener *self = p2p__alloc(sizeof(*self));
+    int code = p2p__uv_sock_open(self ? &self->sock : NULL, io, fd, self, on_incoming);
+    if (code < 0) {
+        *sys_errno = -code;
+        if (name)
+            p2p__uv_local_forget(name);
+        return P2P_ELIMIT;
+    }
+    assert(self);
+    self->listener.local = *local;
+    self->name = name;
+    p2p__uv_sock_arm(&self->sock, UV_READABLE);
+    *out = &self->listener;
+    return 0;
+}
+
 int p2p__uv_listen(struct p2p_io *base, const struct io_addr *at, struct io_listener **out,
                    int *sys_errno)
 {
@@ -121,18 +141,7 @@ int p2p__uv_listen(struct p2p_io *base, const struct io_addr *at, struct io_list
     int fd = tcp_socket(at);
     if (fd < 0 || start_listen(fd, at, &local) < 0)
         return give_up(fd, P2P_ELISTEN, sys_errno);
-    struct uv_listener *self = p2p__alloc(sizeof(*self));
-    int code =
-        p2p__uv_sock_open(self ? &self->sock : NULL, (struct uv_io *)base, fd, self, on_incoming);
-    if (code < 0) {
-        *sys_errno = -code;
-        return P2P_ELIMIT;
-    }
-    assert(self);
-    self->listener.local = local;
-    p2p__uv_sock_arm(&self->sock, UV_READABLE);
-    *out = &self->listener;
-    return 0;
+    return p2p__uv_listener_new((struct uv_io *)base, fd, &local, NULL, out, sys_errno);
 }
 
 /* The connection is gone, or was refused by a rule of the system; the next may be fine: accept(2).
@@ -167,6 +176,12 @@ static int sleep_until_resume(struct uv_listener *self)
     return P2P_ELIMIT;
 }
 
+/* Numbers are for this process only. */
+static bool is_stranger(const struct uv_listener *self, int fd)
+{
+    return self->name && !self->name->path_len && !p2p__uv_same_process(fd);
+}
+
 int p2p__uv_accept(struct io_listener *listener, struct pool *pool, struct link **out,
                    int *sys_errno)
 {
@@ -180,6 +195,11 @@ int p2p__uv_accept(struct io_listener *listener, struct pool *pool, struct link 
     do {
         socklen_t len = sizeof(from);
         fd = accept4(self->sock.fd, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0 && is_stranger(self, fd)) {
+            close(fd);
+            fd = -1;
+            errno = ECONNABORTED;
+        }
     } while (fd < 0 && only_this_one(errno));
     if (fd < 0 && errno == EAGAIN) {
         listener->acceptable = false;
@@ -208,5 +228,7 @@ void p2p__uv_resume(struct io_listener *listener)
 void p2p__uv_unlisten(struct io_listener *listener)
 {
     struct uv_listener *self = (struct uv_listener *)listener;
+    if (self->name)
+        p2p__uv_local_forget(self->name);
     p2p__uv_sock_close(&self->sock);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/addr_facts.h"
 #include "codec/peer_record.h"
 
 enum {
@@ -32,6 +33,10 @@ static void gather(const p2p_host *host, struct gathered *out)
     p2p_multiaddr addr;
     out->count = out->len = 0;
     for (size_t i = 0; out->count < OWN_ADDRS_MAX && p2p_host_addr(host, i, &addr) == 0; i++) {
+        struct addr_facts facts;
+        p2p__addr_facts(&addr, &facts);
+        if (facts.kind == KIND_UNIX || facts.kind == KIND_MEMORY)
+            continue; /* nothing to anybody elsewhere */
         size_t len = p2p__identify_addr_len(&addr, p2p_host_peer(host));
         if (len == 0 || len > sizeof(out->bytes) - out->len)
             continue;

@@ -30,9 +30,10 @@ struct under {
 struct passage {
     struct link *link; /* or NULL, and a session: */
     struct session *session;
-    struct io_addr remote; /* for limits; family 0: no IP address */
-    struct under under;    /* what is spoken below the secure channel */
-    bool shared_port;      /* dialed from a port that is listened on */
+    struct io_addr remote;    /* for limits; family 0: no IP address */
+    struct under under;       /* what is spoken below the secure channel */
+    struct addr_copy *met_at; /* of the local transport: owned, or NULL */
+    bool shared_port;         /* dialed from a port that is listened on */
 };
 
 /* Where connections come in. Allocated by the transport as a part of its own struct. */

@@ -285,6 +285,7 @@ void p2p_sim_free(p2p_sim *self)
     p2p__sim_datagrams_fini(self);
     p2p__map_fini(&self->addresses);
     p2p__map_fini(&self->listeners);
+    p2p__map_fini(&self->locals);
     p2p__map_fini(&self->ends);
     p2p__map_fini(&self->sockets);
     p2p__map_fini(&self->paths);

@@ -57,6 +57,7 @@ struct p2p_sim {
     struct hash_key key;
     struct map addresses; /* sim_ip by address */
     struct map listeners; /* by machine and port */
+    struct map locals;    /* sim_local */
     struct map ends;      /* by machine, both ports and both addresses */
     struct map sockets;   /* UDP: by machine and port */
     struct map paths;     /* those that were set */
@@ -159,12 +160,20 @@ struct sim_extra {
     uint32_t slow_used;
 };
 
+/* A name for a listener, the same on all machines. */
+struct sim_local {
+    struct map_node node;
+    struct io_local name;
+    struct sim_listener *listener;
+};
+
 struct sim_listener {
     struct io_listener listener;
     struct sim_host *host;
     struct list in_host;
     struct map_node node;
     struct list half, ready; /* ends: handshake under way; acceptable */
+    struct sim_local *local; /* its name, if it has one */
     uint32_t waiting;
     bool asleep;
 };
@@ -231,6 +240,13 @@ int p2p__sim_accept(struct io_listener *listener, struct pool *pool, struct link
                     int *sys_errno);
 void p2p__sim_resume(struct io_listener *listener);
 void p2p__sim_unlisten(struct io_listener *listener);
+
+/* local.c */
+int p2p__sim_dial_local(struct p2p_io *io, const struct io_local *remote, struct pool *pool,
+                        struct link **out, int *sys_errno);
+int p2p__sim_listen_local(struct p2p_io *io, const struct io_local *at, struct io_listener **out,
+                          int *sys_errno);
+void p2p__sim_local_free(struct p2p_sim *sim, struct sim_local *self);
 /* tell: those who wait in it get a reset. */
 void p2p__sim_listener_free(struct sim_listener *self, bool tell);
 uint16_t p2p__sim_next_port(struct sim_host *self);

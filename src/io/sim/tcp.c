@@ -426,6 +426,8 @@ void p2p__sim_listener_free(struct sim_listener *self, bool tell)
     turn_away(&self->ready, tell);
     list_remove(&self->in_host);
     p2p__map_remove(&self->host->sim->listeners, &self->node);
+    if (self->local)
+        p2p__sim_local_free(self->host->sim, self->local);
     p2p__free(self);
 }
 
