@@ -367,7 +367,7 @@ static void test_targets_with_names_that_are_malformed(void **state)
     setup(&s, state);
     assert_int_equal(dial_within(&s, "/dns4/node.test/tcp/1", 0), P2P_EADDR);
     assert_non_null(strstr(s.out.message, "/p2p/PEERID"));
-    snprintf(s.target, sizeof(s.target), "/dns4/node.test/udp/1/quic-v1%s", s.peer);
+    snprintf(s.target, sizeof(s.target), "/dns4/node.test/udp/1/utp%s", s.peer);
     names_add(&s.names, "node.test", s.ip);
     assert_int_equal(dial_within(&s, s.target, 0), P2P_ENOTSUP);
     teardown(&s);
