@@ -1,7 +1,7 @@
 /* One stream on loopback, one process a side, both ways, against the limit; and how many bytes the
  * library copied for each byte, besides the cipher and the kernel.
  *
- *   bench-throughput [MIB=512]
+ *   bench-throughput [MIB=512] [tcp|quic]
  *
  * "write" is an application that writes from its own memory, which costs a copy; "blob" hands over
  * shared bytes (/perf/1.0.0 does), which costs none. */
@@ -129,17 +129,21 @@ static void start(struct bench_host *self, const char *addr, enum way way, uint6
     }
 }
 
+static bool quic;
+
 static void print_for(enum way way, const char *what, double value, const char *unit)
 {
     char name[64];
-    snprintf(name, sizeof(name), "throughput.%s.%s", way_name[way], what);
+    snprintf(name, sizeof(name), "throughput.%s%s.%s", quic ? "quic." : "", way_name[way], what);
     print(name, value, unit);
 }
 
 static double our_round(uint64_t bytes, enum way way)
 {
-    static const char *const server[] = {
-        "listen", "/ip4/127.0.0.1/tcp/0", "services", "perf", NULL,
+    const char *const server[] = {
+        "listen",   quic ? "/ip4/127.0.0.1/udp/0/quic-v1" : "/ip4/127.0.0.1/tcp/0",
+        "services", "perf",
+        NULL,
     };
     static const char *const client[] = {"services", "", NULL};
     struct remote remote;
@@ -168,6 +172,7 @@ static double our_round(uint64_t bytes, enum way way)
 int main(int argc, char **argv)
 {
     uint64_t mib = argument(argc, argv, 1, 512);
+    quic = argc > 2 && strcmp(argv[2], "quic") == 0;
     memset(chunk, 1, sizeof(chunk)); /* an untouched page would be the one zero page, in cache */
     for (enum way way = WRITE_UP; way <= BLOB_DOWN; way++) {
         bool download = way == WRITE_DOWN || way == BLOB_DOWN;

@@ -91,7 +91,8 @@ struct quic_endpoint {
     struct list graves;    /* oldest first */
     struct list strangers; /* quic_session.stranger: inbound handshakes from unproven addresses */
     size_t accept_count, grave_count, stranger_count;
-    uint8_t *stuck; /* a train that the socket refused, until it is writable */
+    uint8_t *stuck;     /* a train that the socket refused, until it is writable */
+    uint32_t at_a_time; /* trains that are received */
     struct io_train stuck_train;
     struct rate vn_rate, reset_rate, close_rate, grave_rate;
     bool listening;
@@ -241,6 +242,8 @@ size_t p2p__quic_pump(struct session *, size_t max_bytes, uint64_t now_us, bool 
 struct quic_stream {
     struct muxer_stream base;
     uint32_t discarded; /* since its reader stopped */
+    uint32_t gathered;  /* since its reader last had nothing to read */
+    bool bulk;          /* it was much the time before */
     bool open;          /* ngtcp2 knows it */
     bool stopped;       /* nobody reads it */
     bool stop_said;     /* and the remote was told */

@@ -9,7 +9,9 @@
 #include "base/mem.h"
 
 enum {
-    TRAINS_PER_RECV = 4, /* a quarter of a megabyte at most, which is then told before more comes */
+    /* More than this at a time is piled up for readers that are told only after it. */
+    RECV_BYTES = 64 * 1024,
+    FEW_BYTES = 16 * 1024,
     ERRORS_PER_PASS = 16,
 };
 
@@ -129,11 +131,12 @@ static void route(struct quic_endpoint *self, const struct quic_in *in)
 
 static void receive(struct quic_endpoint *self)
 {
-    struct io_train trains[TRAINS_PER_RECV];
-    size_t count = self->udp->ops->recv(self->udp, trains, TRAINS_PER_RECV);
+    struct io_train trains[IO_TRAINS_MAX];
+    size_t cap = self->at_a_time + 1, bytes = 0;
+    size_t count = self->udp->ops->recv(self->udp, trains, cap);
     for (size_t i = 0; i < count; i++) {
         const struct io_train *train = &trains[i];
-        self->shard->pump_bytes += train->len;
+        bytes += train->len;
         for (uint32_t at = 0; at < train->len; at += train->segment) {
             uint32_t left = train->len - at;
             const struct quic_in in = {.bytes = train->base + at,
@@ -144,6 +147,11 @@ static void receive(struct quic_endpoint *self)
             route(self, &in);
         }
     }
+    self->shard->pump_bytes += bytes;
+    if (bytes > RECV_BYTES || count < cap)
+        self->at_a_time = 0;
+    else if (bytes < FEW_BYTES && cap < IO_TRAINS_MAX)
+        self->at_a_time = self->at_a_time * 2 + 1;
 }
 
 static void tell_errors(struct quic_endpoint *self)

@@ -31,10 +31,14 @@ static int append(struct quic_stream *s, const uint8_t *data, size_t len)
 {
     struct buf *in = &s->base.in;
     struct pool *pool = s->base.muxer->config.pool;
-    size_t held = buf_len(in);
-    if (in->cap && in->cap < BULK_ROOM && held + len > BULK && in->cap - in->tail < len &&
-        !p2p__buf_reserve(in, pool, BULK_ROOM - held))
-        return P2P_ENOMEM;
+    if (buf_len(in) == 0) {
+        s->bulk = s->gathered > BULK;
+        s->gathered = 0;
+        if (s->bulk && !p2p__buf_reserve(in, pool, BULK_ROOM))
+            return P2P_ENOMEM;
+    }
+    if (s->gathered <= BULK)
+        s->gathered += (uint32_t)len;
     return p2p__buf_append(in, pool, data, len);
 }
 
