@@ -12,6 +12,7 @@ from children import Fail
 
 FOLDER = tempfile.TemporaryDirectory()
 TCP, WS = "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"
+QUIC = "/ip4/127.0.0.1/udp/0/quic-v1"
 
 
 def new_network(name):
@@ -103,6 +104,9 @@ COMBOS = [
     Combo("tls", ["go", "rust", "js"], ["--security", "tls"], ["--security", "tls"], security="/tls/1.0.0",
           more_in=[cases.in_their_key(t) for t in KEYS],
           more_out=[cases.out_their_key(t) for t in KEYS] + [cases.out_our_key(t) for t in KEYS]),
+    Combo("quic", ["go", "rust", "js"], ["--transport", "quic"], listen=QUIC, security="/tls/1.0.0", muxer=None,
+          more_in=[cases.in_their_key(t) for t in KEYS],
+          more_out=[cases.out_their_key(t) for t in KEYS] + [cases.out_our_key(t) for t in KEYS]),
     Combo("ws", ["go", "js", "rust"], ["--transport", "ws"], listen=WS),
     Combo("mplex", ["js"], ["--muxer", "mplex"], ["--muxer", "mplex"], muxer="/mplex/6.7.0"),
     Combo("psk", ["js", "go", "rust"], ["--psk", PSK], ["--psk", PSK],
@@ -122,7 +126,7 @@ def selfcheck(tally, peers, wanted):
         having = [peer.under(combo.theirs) for peer in peers if peer.name in combo.peers]
         for listener in having:
             for dialer in having:
-                tally.all(lambda: InWorld(dialer, listener.listen, knows=listener.key_types),
+                tally.all(lambda: InWorld(dialer, listener.listen, knows=listener.key_types, pings=listener.pings),
                           f"{dialer.name}>{listener.name}/{combo.name}", "in", combo.in_peers())
 
 

@@ -20,7 +20,7 @@ class Listener:
         self.child = Child(command)
         try:
             event = self.child.wait_for(
-                lambda e: e["event"] == "listening" and "/tcp/" in e["addr"], Deadline(START_S))
+                lambda e: e["event"] == "listening" and "/ip4/" in e["addr"], Deadline(START_S))
         except Fail:
             self.child.stop()
             raise
@@ -37,6 +37,7 @@ class Listener:
 class Peer:
     key_types = KEY_TYPES
     signs_record = True
+    pings = 3  # that it answers on one stream
     options = ()
 
     def __init__(self, name):
@@ -107,6 +108,12 @@ class Rust(Peer):
     def __init__(self):
         super().__init__("rust")
         self.command = [str(self.dir / "target" / "release" / "peer")]
+
+    def under(self, options):
+        other = super().under(options)
+        if "quic" in options:
+            other.pings = 1
+        return other
 
     def built(self):
         return Path(self.command[0]).exists()

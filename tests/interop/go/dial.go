@@ -19,6 +19,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 type testFunc func(ctx context.Context, h host.Host, to *peer.AddrInfo, args []string) (m, error)
@@ -108,7 +110,12 @@ func identifyTest(ctx context.Context, h host.Host, to *peer.AddrInfo, _ []strin
 		}
 	}
 	observed, _ := peer.SplitAddr(id.ObservedAddr) // js appends our peer id
-	if local := h.Network().ConnsToPeer(to.ID)[0].LocalMultiaddr(); !local.Equal(observed) {
+	// a QUIC connection's local address is that of its socket, which has none
+	local := h.Network().ConnsToPeer(to.ID)[0].LocalMultiaddr()
+	if _, rest := multiaddr.SplitFirst(local); manet.IsIPUnspecified(local) {
+		local = multiaddr.StringCast("/ip4/127.0.0.1" + rest.String())
+	}
+	if !local.Equal(observed) {
 		return r, fmt.Errorf("observed address is %s, ours %s", id.ObservedAddr, local)
 	}
 	if id.AgentVersion == "" || len(id.ListenAddrs) == 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	"github.com/multiformats/go-multiaddr"
@@ -87,6 +88,8 @@ func transportOption(o options) (libp2p.Option, string, error) {
 		return libp2p.Transport(tcp.NewTCPTransport), addr, nil
 	case "ws":
 		return libp2p.Transport(websocket.New), addr + "/ws", nil
+	case "quic":
+		return libp2p.Transport(libp2pquic.NewTransport), "/ip4/127.0.0.1/udp/" + o.port + "/quic-v1", nil
 	}
 	return nil, "", fmt.Errorf("transport %s is not available here", o.transport)
 }

@@ -62,7 +62,7 @@ async function identifyTest (to) {
       throw new Error(`protocol ${want} is not in the list`)
     }
   }
-  if (!/^\/ip4\/127\.0\.0\.1\/tcp\/\d+(\/ws)?(\/p2p\/\w+)?$/.test(result.observed_addr ?? '')) {
+  if (!/^\/ip4\/127\.0\.0\.1\/(tcp|udp)\/\d+(\/ws|\/quic-v1)?(\/p2p\/\w+)?$/.test(result.observed_addr ?? '')) {
     throw new Error(`observed address is ${result.observed_addr}`)
   }
   if (!id.agentVersion || id.listenAddrs.length === 0) {
@@ -271,7 +271,7 @@ async function wrongPeer (node, addr) {
     throw new Error('connected although the peer id is another')
   }
   const reasons = flatten(err).map((e) => `${e.name}: ${e.message}`)
-  if (!reasons.some((text) => /Unexpected ?Peer|match/i.test(text))) {
+  if (!reasons.some((text) => /Unexpected ?Peer|match|but connected to/i.test(text))) {
     throw new Error(`failed, but not for the peer id: ${reasons.join('; ')}`)
   }
   return { refusal: reasons.join('; ') }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { noise } from '@chainsafe/libp2p-noise'
+import { quic } from '@chainsafe/libp2p-quic'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
@@ -16,7 +17,11 @@ export function emit (event) {
 }
 
 const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', rsa: 'RSA' }
-const TRANSPORTS = { tcp: { make: tcp, end: '' }, ws: { make: webSockets, end: '/ws' } }
+const TRANSPORTS = {
+  tcp: { make: tcp, base: 'tcp', end: '' },
+  ws: { make: webSockets, base: 'tcp', end: '/ws' },
+  quic: { make: quic, base: 'udp', end: '/quic-v1' }
+}
 const SECURITY = { noise, tls }
 const MUXERS = {
   yamux: () => [yamux({ maxInboundStreams: 100_000, maxOutboundStreams: 100_000 })],
@@ -41,7 +46,7 @@ export async function newHost (options, listens) {
   return createLibp2p({
     start: !listens,
     privateKey: await newKey(options['key-type']),
-    addresses: { listen: listens ? [`/ip4/127.0.0.1/tcp/${options.port}${transport.end}`] : [] },
+    addresses: { listen: listens ? [`/ip4/127.0.0.1/${transport.base}/${options.port}${transport.end}`] : [] },
     transports: [transport.make()],
     connectionEncrypters: [security()],
     connectionProtector: options.psk === '' ? undefined : preSharedKey({ psk: await readFile(options.psk) }),

@@ -107,7 +107,8 @@ async fn identify(conn: &Conn, mut events: Receiver<Event>) -> Res<Value> {
         }
     }
     let parts: Vec<_> = info.observed_addr.iter().collect();
-    if !matches!(parts[..], [Protocol::Ip4(ip), Protocol::Tcp(_), ..] if ip.is_loopback()) {
+    if !matches!(parts[..], [Protocol::Ip4(ip), Protocol::Tcp(_) | Protocol::Udp(_), ..] if ip.is_loopback())
+    {
         return Err(format!("observed address is {}", info.observed_addr).into());
     }
     if info.agent_version.is_empty() || info.listen_addrs.is_empty() {

@@ -1,5 +1,5 @@
 //! What a connection is made of: TCP or WebSocket, perhaps a private network's key, then security
-//! and a muxer.
+//! and a muxer; or QUIC, which has all of its own.
 
 use crate::node::Options;
 use crate::pattern::Res;
@@ -11,7 +11,7 @@ use libp2p::core::upgrade::{
 };
 use libp2p::identity::Keypair;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
-use libp2p::{Multiaddr, PeerId, Transport, noise, tcp, tls, yamux};
+use libp2p::{Multiaddr, PeerId, Transport, noise, quic, tcp, tls, yamux};
 use libp2p_websocket as websocket;
 use std::io;
 
@@ -88,6 +88,11 @@ fn private(public: Boxed<Bytes>, file: &str) -> Res<Boxed<Bytes>> {
 }
 
 pub fn build(options: &Options, key: &Keypair) -> Res<Boxed<(PeerId, StreamMuxerBox)>> {
+    if options.transport == "quic" {
+        return Ok(quic::tokio::Transport::new(quic::Config::new(key))
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .boxed());
+    }
     let mut plain = bytes(&options.transport)?;
     if !options.psk.is_empty() {
         plain = private(plain, &options.psk)?;
@@ -115,6 +120,9 @@ pub fn build(options: &Options, key: &Keypair) -> Res<Boxed<(PeerId, StreamMuxer
 }
 
 pub fn listen_addr(options: &Options) -> Res<Multiaddr> {
+    if options.transport == "quic" {
+        return Ok(format!("/ip4/127.0.0.1/udp/{}/quic-v1", options.port).parse()?);
+    }
     let end = if options.transport == "ws" { "/ws" } else { "" };
     Ok(format!("/ip4/127.0.0.1/tcp/{}{end}", options.port).parse()?)
 }
