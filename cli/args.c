@@ -28,6 +28,15 @@ const struct option_info option_infos[OPT_END] = {
                     NULL},
     [OPT_CONTROL] = {"control", "PATH", "the node's control socket; for a node, empty: none", 0,
                      NULL},
+    [OPT_VIA] =
+        {"via", "COMMAND",
+         "the way to the peer: a command's input and output, as \"ssh host p2p node --stdio\"", 0,
+         NULL},
+    [OPT_STDIO] =
+        {"stdio", NULL,
+         "serve one peer over standard input and output; what else there is to say goes to "
+         "standard error",
+         0, NULL},
     [OPT_SET] = {NULL, "KEY=VALUE", "set an option of the library (\"p2p help options\")", 'o',
                  NULL},
     [OPT_JSON] = {"json", NULL, "one JSON object a line, for programs", 0, NULL},

@@ -26,6 +26,8 @@ enum option_id {
     OPT_TIMEOUT,
     OPT_CONFIG,
     OPT_CONTROL,
+    OPT_VIA,
+    OPT_STDIO,
     OPT_SET,
     OPT_JSON,
     OPT_HELP,

@@ -153,6 +153,16 @@ static void on_connected(struct session *session, p2p_conn *conn)
     cli_json(session->cli, &line);
 }
 
+static void start(struct session *session)
+{
+    struct piping *self = (struct piping *)(void *)session;
+    p2p_dial_opts opts = session_dial_opts(session);
+    self->stream =
+        p2p_host_open(session->host, session->target, &session->protocol, 1, &opts, &events, self);
+    if (!self->stream)
+        session_end(session, report(session->cli, P2P_ENOMEM, "out of memory"));
+}
+
 int cat_run(struct cli *cli)
 {
     struct piping self = {.session = {.on_connected = on_connected, .on_written = on_written}};
@@ -166,10 +176,6 @@ int cat_run(struct cli *cli)
     if (code)
         return code;
     self.session.protocol = protocol;
-    p2p_dial_opts opts = session_dial_opts(&self.session);
-    self.stream =
-        p2p_host_open(self.session.host, self.session.target, &protocol, 1, &opts, &events, &self);
-    if (!self.stream)
-        session_end(&self.session, report(cli, P2P_ENOMEM, "out of memory"));
+    session_start(&self.session, start);
     return session_run(&self.session);
 }

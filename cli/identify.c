@@ -91,6 +91,13 @@ static void on_identity(void *user, const p2p_identity *identity, const p2p_erro
     session_end(self, EXIT_OK);
 }
 
+static void start(struct session *self)
+{
+    p2p_dial_opts opts = session_dial_opts(self);
+    if (p2p_identify_request(self->host, self->target, &opts, on_identity, self) < 0)
+        session_end(self, report(self->cli, P2P_ENOMEM, "out of memory"));
+}
+
 int identify_run(struct cli *cli)
 {
     struct session self = {.on_progress = NULL};
@@ -98,8 +105,6 @@ int identify_run(struct cli *cli)
     if (code)
         return code;
     self.protocol = P2P_IDENTIFY_PROTOCOL;
-    p2p_dial_opts opts = session_dial_opts(&self);
-    if (p2p_identify_request(self.host, self.target, &opts, on_identity, &self) < 0)
-        session_end(&self, report(cli, P2P_ENOMEM, "out of memory"));
+    session_start(&self, start);
     return session_run(&self);
 }

@@ -10,14 +10,16 @@
 
 #define DIALING                                                                                    \
     (OPT_BIT(OPT_KEY) | OPT_BIT(OPT_SECURITY) | OPT_BIT(OPT_MUXER) | OPT_BIT(OPT_PSK) |            \
-     OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG))
-#define SERVING ((DIALING & ~OPT_BIT(OPT_TIMEOUT)) | OPT_BIT(OPT_LISTEN) | OPT_BIT(OPT_CONTROL))
-#define ASKING  (OPT_BIT(OPT_CONTROL) | OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG))
+     OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG) | OPT_BIT(OPT_VIA))
+#define SERVING                                                                                    \
+    ((DIALING & ~OPT_BIT(OPT_TIMEOUT) & ~OPT_BIT(OPT_VIA)) | OPT_BIT(OPT_LISTEN) |                 \
+     OPT_BIT(OPT_CONTROL))
+#define ASKING (OPT_BIT(OPT_CONTROL) | OPT_BIT(OPT_TIMEOUT) | OPT_BIT(OPT_CONFIG))
 
 const struct command commands[] = {
     {"node", "node [OPTIONS]", "Serve identify, ping, perf and echo until interrupted",
-     "Without --listen: on every interface, at a port that is free.\n", SERVING, 0, 0, NULL,
-     node_run},
+     "Without --listen (and without --stdio): on every interface, at a port that is free.\n",
+     SERVING | OPT_BIT(OPT_STDIO), 0, 0, NULL, node_run},
     {"ping", "ping TARGET [OPTIONS]", "Measure round trips to a peer",
      "Exit code 28 if nothing came back.\n", DIALING | OPT_BIT(OPT_COUNT) | OPT_BIT(OPT_INTERVAL),
      1, 1, "TARGET", ping_run},

@@ -1,9 +1,12 @@
 /* p2p node */
 #include "session.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <p2p/limits.h>
 
@@ -15,6 +18,8 @@ struct node {
     size_t told, expected;   /* addresses */
     bool ready;
     bool dropping; /* said that nobody reads stdout */
+    int in, out;   /* --stdio: what standard input and output were; -1: none */
+    p2p_conn *over_stdio;
 };
 
 /* ---- what it shows ---- */
@@ -149,12 +154,23 @@ static void on_connected(p2p_host *host, p2p_conn *conn, void *user)
     show(self, &line);
 }
 
+/* The peer on standard input and output is gone, and with it what the node is for. */
+static void end_stdio(struct node *self, const p2p_error *why)
+{
+    if (!why || why->code == P2P_ECLOSED || why->code == P2P_ECANCELED)
+        session_end(&self->session, EXIT_OK);
+    else
+        session_fail(&self->session, why);
+}
+
 static void on_disconnected(p2p_host *host, p2p_conn *conn, const p2p_error *why, void *user)
 {
     struct node *self = user;
     struct text line = {0};
     char peer[P2P_PEER_ID_TEXT_MAX], addr[P2P_MULTIADDR_TEXT_MAX];
     (void)host;
+    if (conn == self->over_stdio)
+        end_stdio(self, why);
     conn_text(conn, peer, sizeof(peer), addr, sizeof(addr));
     if (self->session.cli->json) {
         json_begin(&line, "disconnected");
@@ -281,6 +297,34 @@ static int listen_all(struct node *self)
     return code;
 }
 
+/* ---- --stdio ---- */
+
+/* Before anything is printed: what would have gone there goes to standard error. */
+static int take_stdio(struct node *self)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    self->in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    self->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    return null < 0 || self->in < 0 || self->out < 0 || dup2(null, STDIN_FILENO) < 0 ||
+                   dup2(STDERR_FILENO, STDOUT_FILENO) < 0
+               ? -1
+               : close(null);
+}
+
+static void on_stdio(void *user, const p2p_error *why)
+{
+    struct node *self = user;
+    p2p_conn *conn;
+    p2p_multiaddr addr;
+    for (size_t i = 0; !why && (conn = p2p_host_conn_at(self->session.host, i)); i++) {
+        p2p_conn_remote_addr(conn, &addr);
+        if (addr.len == 0)
+            self->over_stdio = conn;
+    }
+    if (!self->over_stdio)
+        end_stdio(self, why);
+}
+
 /* ---- the control socket ---- */
 
 static void on_end(struct session *session)
@@ -324,11 +368,15 @@ int node_run(struct cli *cli)
 {
     struct node self = {.ready = false};
     p2p_multiaddr addr;
+    bool stdio = args_value(&cli->args, OPT_STDIO) != NULL;
     raise_descriptors();
+    if (stdio && take_stdio(&self) < 0)
+        return report(cli, P2P_ECONN, "--stdio: %s", strerror(errno));
     int code = session_open(&self.session, cli, true);
     if (code)
         return code;
-    code = listen_all(&self);
+    if (!stdio || settings_given(&self.session.settings, "listen"))
+        code = listen_all(&self);
     if (!code)
         code = open_control(&self);
     if (code) {
@@ -337,6 +385,8 @@ int node_run(struct cli *cli)
     }
     p2p_host_set_events(self.session.host, &events, &self);
     session_catch_hangup(&self.session, on_hangup);
+    if (stdio && !p2p_host_accept_fds(self.session.host, self.in, self.out, on_stdio, &self))
+        session_end(&self.session, report(cli, P2P_ENOMEM, "out of memory"));
     while (p2p_host_addr(self.session.host, self.expected, &addr) == 0)
         self.expected++;
     if (self.expected == 0) {

@@ -81,6 +81,16 @@ static void on_done(void *user, const p2p_perf_result *result, const p2p_error *
     session_end(&self->session, EXIT_OK);
 }
 
+static void start(struct session *session)
+{
+    struct measuring *self = (struct measuring *)(void *)session;
+    p2p_dial_opts opts = session_dial_opts(session);
+    self->perf = p2p_perf_run(session->host, session->target, self->upload_bytes,
+                              self->download_bytes, &opts, on_done, self);
+    if (!self->perf)
+        session_end(session, report(session->cli, P2P_ENOMEM, "out of memory"));
+}
+
 int perf_run(struct cli *cli)
 {
     struct measuring self = {.session = {.on_progress = on_progress}};
@@ -94,10 +104,6 @@ int perf_run(struct cli *cli)
     if (code)
         return code;
     self.session.protocol = P2P_PERF_PROTOCOL;
-    p2p_dial_opts opts = session_dial_opts(&self.session);
-    self.perf = p2p_perf_run(self.session.host, self.session.target, self.upload_bytes,
-                             self.download_bytes, &opts, on_done, &self);
-    if (!self.perf)
-        session_end(&self.session, report(cli, P2P_ENOMEM, "out of memory"));
+    session_start(&self.session, start);
     return session_run(&self.session);
 }

@@ -7,6 +7,7 @@
 
 struct pinging {
     struct session session; /* first: hooks get it */
+    p2p_ping_opts opts;
     uint64_t sent, received, min_us, max_us, sum_us;
 };
 
@@ -124,6 +125,13 @@ static void on_connected(struct session *session, p2p_conn *conn)
     cli_print(session->cli, &line);
 }
 
+static void start(struct session *session)
+{
+    struct pinging *self = (struct pinging *)(void *)session;
+    if (!p2p_ping_start(session->host, session->target, &self->opts, on_ping, on_done, self))
+        session_end(session, report(session->cli, P2P_ENOMEM, "out of memory"));
+}
+
 int ping_run(struct cli *cli)
 {
     struct pinging self = {.session = {.on_interrupt = on_interrupt, .on_connected = on_connected}};
@@ -141,7 +149,7 @@ int ping_run(struct cli *cli)
     opts.count = count ? (int)count : -1;
     opts.interval_ms = interval_ms ? interval_ms : -1;
     opts.timeout_ms = opts.dial_timeout_ms = self.session.timeout_ms;
-    if (!p2p_ping_start(self.session.host, self.session.target, &opts, on_ping, on_done, &self))
-        session_end(&self.session, report(cli, P2P_ENOMEM, "out of memory"));
+    self.opts = opts;
+    session_start(&self.session, start);
     return session_run(&self.session);
 }

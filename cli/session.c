@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "via.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +64,7 @@ static void on_closed(void *user, const p2p_error *why)
     p2p_io_free(self->io);
     for (size_t i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&self->signals[i], NULL);
+    via_close(self);
     uv_close((uv_handle_t *)&self->watchdog, NULL);
     uv_close((uv_handle_t *)&self->ticker, NULL);
     out_unwatch(&self->cli->out);
@@ -227,6 +230,19 @@ int session_open(struct session *self, struct cli *cli, bool serve)
         p2p_host_set_events(self->host, &dialing_events, self);
     start_progress(self);
     return 0;
+}
+
+void session_start(struct session *self, void (*on_start)(struct session *self))
+{
+    const char *via = args_value(&self->cli->args, OPT_VIA);
+    int code = 0;
+    self->on_start = on_start;
+    if (via)
+        code = via_start(self, via);
+    else
+        on_start(self);
+    if (code)
+        session_end(self, code);
 }
 
 p2p_dial_opts session_dial_opts(const struct session *self)

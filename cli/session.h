@@ -6,6 +6,8 @@
 
 #include <p2p/uv.h>
 
+struct via;
+
 struct session {
     struct cli *cli;
     struct settings settings;
@@ -16,6 +18,7 @@ struct session {
     p2p_host *host;
     const char *target;   /* of a command that dials, or NULL */
     const char *protocol; /* that is spoken with it, or NULL */
+    struct via *via;      /* --via's command, or NULL */
     int timeout_ms;       /* --timeout, 0: not given */
     int signal;           /* that came, or 0 */
     uint64_t signal_ms, begun_ms;
@@ -25,6 +28,7 @@ struct session {
     bool progress_shown;
 
     /* Hooks of the command, all optional, and what they get. */
+    void (*on_start)(struct session *self); /* session_start: dial the target now */
     void (*on_connected)(struct session *self, p2p_conn *conn);
     void (*on_interrupt)(struct session *self);                     /* before the end begins */
     void (*on_end)(struct session *self);                           /* whoever ends it */
@@ -36,6 +40,8 @@ struct session {
 /* Reads the options and makes the host. serve: a node. 0, or the exit code: then there is nothing
  * to close. */
 int session_open(struct session *self, struct cli *cli, bool serve);
+/* Calls on_start as soon as the target can be dialed. */
+void session_start(struct session *self, void (*on_start)(struct session *self));
 /* The options of a dial. */
 p2p_dial_opts session_dial_opts(const struct session *self);
 /* From now on SIGHUP calls on_hangup, instead of ending the process. */
