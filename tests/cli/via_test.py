@@ -74,7 +74,7 @@ class ViaTest(unittest.TestCase):
         self.assertTrue(done.stderr)
 
     def test_the_command_is_silent(self):
-        done = self.via("ping", "--timeout", "1", way="sleep 20 >&2 & cat >/dev/null")
+        done = self.via("ping", "--timeout", "1", way="cat >/dev/null")
         self.assertEqual(done.returncode, 28)
         self.assertIn(b"--timeout", done.stderr)
 
