@@ -45,6 +45,7 @@ function(p2p_feature name folder)
   endif()
 endfunction()
 p2p_feature(QUIC transport/quic libngtcp2 libngtcp2_crypto_gnutls gnutls)
+p2p_feature(LMDB store/lmdb lmdb)
 
 add_library(p2p_flags INTERFACE)
 # -UNDEBUG: whatever CFLAGS say, a broken promise stops the program.

@@ -1,0 +1,412 @@
+/* Every kind of store: what is committed is there, whole or not at all. */
+#include "tests/test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/store.h"
+
+static char path[] = "/tmp/p2p-store-test-XXXXXX";
+static char file[64];
+static char why[STORE_WHY_MAX];
+
+enum {
+    ROOM = 1 << 20,
+};
+
+static struct store *open_file(void)
+{
+    struct store *store;
+    assert_int_equal(p2p__store_file(file, ROOM, &store, why, sizeof why), 0);
+    return store;
+}
+
+static bool has_files(void)
+{
+    const char *version;
+    return p2p__store_version(&version) != NULL;
+}
+
+static int put(struct store *store, const char *key, const char *value)
+{
+    struct store_batch batch;
+    p2p__store_batch_init(&batch);
+    assert_int_equal(p2p__store_batch_put(&batch, key, strlen(key), value, strlen(value)), 0);
+    int rc = store->ops->commit(store, &batch);
+    p2p__store_batch_fini(&batch);
+    return rc;
+}
+
+static void expect(struct store *store, const char *key, const char *value)
+{
+    char out[64];
+    int64_t len = store->ops->get(store, key, strlen(key), out, sizeof out);
+    if (!value) {
+        assert_int_equal(len, P2P_ENOENT);
+        return;
+    }
+    assert_int_equal(len, strlen(value));
+    assert_memory_equal(out, value, strlen(value));
+}
+
+static bool count(void *user, const uint8_t *key, size_t key_len, const uint8_t *value,
+                  size_t value_len)
+{
+    assert_true(key_len > 0 && key && value && value_len > 0);
+    ++*(int *)user;
+    return *(int *)user < 3;
+}
+
+static int matching(struct store *store, const char *prefix)
+{
+    int n = 0;
+    assert_int_equal(store->ops->each(store, prefix, strlen(prefix), count, &n), 0);
+    return n;
+}
+
+static void check_basics(struct store *store)
+{
+    struct store_batch batch;
+    char small[2];
+    expect(store, "a", NULL);
+    assert_int_equal(matching(store, ""), 0);
+    assert_int_equal(put(store, "a", "one"), 0);
+    assert_int_equal(put(store, "ab", "two"), 0);
+    assert_int_equal(put(store, "b", "three"), 0);
+    expect(store, "a", "one");
+    assert_int_equal(store->ops->get(store, "a", 1, small, sizeof small), P2P_ETOOBIG);
+    assert_int_equal(matching(store, "a"), 2);
+    assert_int_equal(matching(store, "abc"), 0);
+    assert_int_equal(matching(store, ""), 3);
+    assert_int_equal(put(store, "c", "four"), 0);
+    assert_int_equal(matching(store, ""), 3); /* told to stop */
+
+    /* Later changes of a batch win; deleting what is not there is nothing. */
+    p2p__store_batch_init(&batch);
+    assert_int_equal(p2p__store_batch_delete(&batch, "a", 1), 0);
+    assert_int_equal(p2p__store_batch_delete(&batch, "nothing", 7), 0);
+    assert_int_equal(p2p__store_batch_put(&batch, "b", 1, "x", 1), 0);
+    assert_int_equal(p2p__store_batch_put(&batch, "b", 1, "y", 1), 0);
+    assert_int_equal(p2p__store_batch_put(&batch, "c", 1, "z", 1), 0);
+    assert_int_equal(p2p__store_batch_delete(&batch, "c", 1), 0);
+    assert_int_equal(store->ops->commit(store, &batch), 0);
+    p2p__store_batch_fini(&batch);
+    expect(store, "a", NULL);
+    expect(store, "ab", "two");
+    expect(store, "b", "y");
+    expect(store, "c", NULL);
+}
+
+/* Full: nothing of the batch is done, and what was there goes on. */
+static void check_full(struct store *store)
+{
+    static uint8_t value[STORE_VALUE_MAX];
+    struct store_batch batch;
+    p2p__store_batch_init(&batch);
+    assert_int_equal(p2p__store_batch_put(&batch, "first", 5, "1", 1), 0);
+    for (char key = '0'; key < '0' + ROOM / STORE_VALUE_MAX + 1; key++)
+        assert_int_equal(p2p__store_batch_put(&batch, &key, 1, value, sizeof value), 0);
+    assert_int_equal(store->ops->commit(store, &batch), P2P_ELIMIT);
+    assert_non_null(strstr(store->why, "full"));
+    expect(store, "first", NULL);
+    p2p__store_batch_fini(&batch);
+    expect(store, "ab", "two");
+    assert_int_equal(put(store, "after", "it"), 0);
+    expect(store, "after", "it");
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    const struct hash_key key = {1, 2};
+    struct store *store = p2p__store_memory(ROOM, &key);
+    check_basics(store);
+    check_full(store);
+    store->ops->close(store);
+}
+
+static void test_memory_to_the_last_byte(void **state)
+{
+    (void)state;
+    const struct hash_key key = {1, 2};
+    for (size_t room = 1; room < 4096; room++) {
+        struct store *store = p2p__store_memory(room, &key);
+        int rc = put(store, "key", "value");
+        store->ops->close(store);
+        if (rc == P2P_ELIMIT)
+            continue;
+        assert_int_equal(rc, 0);
+        store = p2p__store_memory(room, &key);
+        assert_int_equal(put(store, "key", "value"), 0);
+        assert_int_equal(put(store, "key", "other"), 0); /* in its place */
+        assert_int_equal(put(store, "key", "longer"), P2P_ELIMIT);
+        assert_int_equal(put(store, "2", "x"), P2P_ELIMIT);
+        expect(store, "key", "other");
+        store->ops->close(store);
+        return;
+    }
+    fail();
+}
+
+static void test_limits_of_a_batch(void **state)
+{
+    (void)state;
+    static uint8_t bytes[STORE_VALUE_MAX + 1];
+    struct store_batch batch;
+    p2p__store_batch_init(&batch);
+    assert_int_equal(p2p__store_batch_put(&batch, bytes, 0, "x", 1), P2P_ETOOBIG);
+    assert_int_equal(p2p__store_batch_put(&batch, bytes, STORE_KEY_MAX + 1, "x", 1), P2P_ETOOBIG);
+    assert_int_equal(p2p__store_batch_put(&batch, "k", 1, bytes, sizeof bytes), P2P_ETOOBIG);
+    for (int i = 0; i < STORE_BATCH_MAX / STORE_VALUE_MAX - 1; i++)
+        assert_int_equal(p2p__store_batch_put(&batch, "k", 1, bytes, STORE_VALUE_MAX), 0);
+    assert_int_equal(p2p__store_batch_put(&batch, bytes, STORE_KEY_MAX, bytes,
+                                          STORE_BATCH_MAX - batch.bytes - STORE_KEY_MAX),
+                     0);
+    assert_int_equal(p2p__store_batch_put(&batch, "k", 1, NULL, 0), P2P_ELIMIT);
+    p2p__store_batch_fini(&batch);
+    assert_int_equal(p2p__store_batch_put(&batch, "k", 1, NULL, 0), 0);
+    p2p__store_batch_fini(&batch);
+}
+
+static void test_file(void **state)
+{
+    (void)state;
+    if (!has_files()) {
+        struct store *store;
+        assert_int_equal(p2p__store_file(file, ROOM, &store, why, sizeof why), P2P_ENOTSUP);
+        skip();
+    }
+    struct stat info;
+    struct store *second, *store = open_file();
+    check_basics(store);
+    check_full(store);
+    assert_int_equal(p2p__store_file(file, ROOM, &second, why, sizeof why), P2P_EFILE);
+    assert_non_null(strstr(why, file));
+    assert_non_null(strstr(why, "another process"));
+    store->ops->close(store);
+    store = open_file();
+    expect(store, "ab", "two");
+    expect(store, "b", "y");
+    store->ops->close(store);
+    assert_int_equal(stat(file, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0600);
+    assert_int_equal(unlink(file), 0);
+}
+
+/* The child commits pairs of equal numbers, tells each, and is killed somewhere. */
+static void write_until_killed(int out)
+{
+    struct store *store = open_file();
+    struct store_batch batch;
+    uint32_t number = 0;
+    if (store->ops->get(store, "left", 4, &number, 4) < 0)
+        number = 0;
+    p2p__store_batch_init(&batch);
+    for (;;) {
+        number++;
+        (void)p2p__store_batch_put(&batch, "left", 4, &number, 4);
+        (void)p2p__store_batch_put(&batch, &number, 4, "pad", 3);
+        (void)p2p__store_batch_put(&batch, "right", 5, &number, 4);
+        if (number > 8) {
+            uint32_t old = number - 8;
+            (void)p2p__store_batch_delete(&batch, &old, 4);
+        }
+        if (store->ops->commit(store, &batch) != 0 || write(out, &number, 4) != 4)
+            _exit(1);
+        p2p__store_batch_fini(&batch);
+    }
+}
+
+static void kill_once(int round)
+{
+    int ends[2];
+    uint32_t number = 0, told = 0, left, right;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(ends[0]);
+        write_until_killed(ends[1]);
+    }
+    close(ends[1]);
+    /* After the round's count of commits, and then somewhere within the next. */
+    for (int i = 0; i <= round % 4; i++)
+        if (read(ends[0], &number, 4) == 4)
+            told = number;
+    usleep((useconds_t)(round * 37 % 600));
+    assert_int_equal(kill(child, SIGKILL), 0);
+    while (read(ends[0], &number, 4) == 4)
+        told = number;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(told > 0);
+    struct store *store = open_file();
+    assert_int_equal(store->ops->get(store, "left", 4, &left, 4), 4);
+    assert_int_equal(store->ops->get(store, "right", 5, &right, 4), 4);
+    store->ops->close(store);
+    assert_int_equal(left, right);
+    assert_true(left == told || left == told + 1);
+}
+
+static void test_V01_killed_at_any_moment(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    for (int round = 0; round < 500; round++)
+        kill_once(round);
+    assert_int_equal(unlink(file), 0);
+}
+
+static int write_file(const void *bytes, size_t len)
+{
+    FILE *out = fopen(file, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, len, out), len);
+    return fclose(out);
+}
+
+static uint8_t bytes[ROOM];
+
+static size_t read_file(void)
+{
+    FILE *in = fopen(file, "r");
+    assert_non_null(in);
+    size_t len = fread(bytes, 1, sizeof bytes, in);
+    (void)fclose(in);
+    return len;
+}
+
+static void fill_file(void)
+{
+    static uint8_t value[9000];
+    struct store_batch batch;
+    struct store *store = open_file();
+    for (uint32_t i = 0; i < 150; i++) {
+        p2p__store_batch_init(&batch);
+        uint32_t name = i * 2654435761u, old = (i - 20) * 2654435761u;
+        assert_int_equal(p2p__store_batch_put(&batch, &name, 4, value, i % 7 ? 200 : sizeof value),
+                         0);
+        if (i >= 20 && i % 3 == 0)
+            assert_int_equal(p2p__store_batch_delete(&batch, &old, 4), 0);
+        assert_int_equal(store->ops->commit(store, &batch), 0);
+        p2p__store_batch_fini(&batch);
+    }
+    store->ops->close(store);
+}
+
+static bool look(void *user, const uint8_t *key, size_t key_len, const uint8_t *value,
+                 size_t value_len)
+{
+    unsigned *sum = user;
+    for (size_t i = 0; i < key_len; i++)
+        *sum += key[i];
+    for (size_t i = 0; i < value_len; i++)
+        *sum += value[i];
+    return true;
+}
+
+/* Whatever a file holds, it is opened and can be used, or there is a sentence that names it. */
+static bool use_file(void)
+{
+    struct store *store;
+    unsigned sum = 0;
+    why[0] = '\0';
+    int rc = p2p__store_file(file, ROOM, &store, why, sizeof why);
+    if (rc != 0) {
+        assert_int_equal(rc, P2P_EFILE);
+        assert_non_null(strstr(why, file));
+        assert_null(store);
+        return false;
+    }
+    (void)store->ops->each(store, NULL, 0, look, &sum);
+    (void)put(store, "new", "value");
+    (void)put(store, "newer", "value");
+    store->ops->close(store);
+    return true;
+}
+
+static void test_V04_a_damaged_file(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    fill_file();
+    assert_true(use_file());
+    size_t len = read_file();
+    size_t refused = 0, tries = 0;
+    static uint8_t damaged[ROOM];
+    uint64_t dice = 88172645463325252u;
+    for (int round = 0; round < 1200; round++) {
+        memcpy(damaged, bytes, len);
+        dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
+        size_t page = (size_t)(dice >> 20) % (len / 4096) * 4096;
+        /* Headers and pointers more often than values. */
+        size_t at = page + (size_t)(dice >> 40) % (round % 2 ? 4096 : 160);
+        damaged[at] ^= (uint8_t)(1u << (dice % 8));
+        if (round % 5 == 0)
+            memset(damaged + page, (int)(dice & 0xff), 512);
+        assert_int_equal(write_file(damaged, round % 50 ? len : (size_t)(dice >> 30) % len), 0);
+        refused += !use_file();
+        tries++;
+    }
+    assert_true(refused > tries / 20);
+
+    assert_int_equal(write_file("this is not a store at all", 26), 0);
+    assert_false(use_file());
+    memset(damaged, 0, 8192);
+    assert_int_equal(write_file(damaged, 8192), 0);
+    assert_false(use_file());
+    assert_int_equal(write_file("", 0), 0);
+    assert_true(use_file()); /* a new one */
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkdir(file, 0700), 0);
+    assert_false(use_file());
+    assert_int_equal(rmdir(file), 0);
+}
+
+static void test_V02_no_such_folder_and_no_room(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    struct store *store;
+    assert_int_equal(p2p__store_file("/nonexistent/store", ROOM, &store, why, sizeof why),
+                     P2P_EFILE);
+    assert_string_equal(why, "cannot open /nonexistent/store: No such file or directory");
+    assert_int_equal(p2p__store_file("/dev/full", ROOM, &store, why, sizeof why), P2P_EFILE);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!mkdtemp(path))
+        return -1;
+    (void)snprintf(file, sizeof file, "%s/store", path);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return rmdir(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_to_the_last_byte),
+        cmocka_unit_test(test_limits_of_a_batch),
+        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_V01_killed_at_any_moment),
+        cmocka_unit_test(test_V04_a_damaged_file),
+        cmocka_unit_test(test_V02_no_such_folder_and_no_room),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
