@@ -97,6 +97,21 @@ static void add_addr(struct text *out, const char *kind, const p2p_multiaddr *ad
     json_end(out);
 }
 
+static void add_known(struct text *out, const p2p_host *host, const p2p_peer_id *peer)
+{
+    p2p_multiaddr addr;
+    for (size_t i = 0; p2p_host_known_addr(host, peer, i, &addr) == 0; i++) {
+        char text[P2P_MULTIADDR_TEXT_MAX], id[P2P_PEER_ID_TEXT_MAX];
+        (void)p2p_multiaddr_format(&addr, text, sizeof(text));
+        (void)p2p_peer_id_format(peer, id, sizeof(id));
+        json_begin(out, "addr");
+        json_string(out, "kind", "known");
+        json_string(out, "addr", text);
+        json_string(out, "peer", id);
+        json_end(out);
+    }
+}
+
 static bool answer_addrs(void *user, const struct json_value *request, struct text *out,
                          const char **why)
 {
@@ -106,6 +121,9 @@ static bool answer_addrs(void *user, const struct json_value *request, struct te
     (void)why;
     for (size_t i = 0; p2p_host_addr(host, i, &addr) == 0; i++)
         add_addr(out, "listening", &addr);
+    p2p_peer_id peer;
+    for (size_t i = 0; p2p_host_known_peer(host, i, &peer) == 0; i++)
+        add_known(out, host, &peer);
     return true;
 }
 

@@ -47,6 +47,11 @@ static void show_addr(const struct json_value *object, struct text *out)
     text_add_safe(out, kind ? kind : "");
     text_add(out, " ");
     text_add_safe(out, addr ? addr : "");
+    const char *peer = json_text(object, "peer");
+    if (peer) {
+        text_add(out, "/p2p/");
+        text_add_safe(out, peer);
+    }
     text_add(out, "\n");
 }
 

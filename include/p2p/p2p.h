@@ -131,6 +131,12 @@ P2P_API const char *p2p_host_protocol(const p2p_host *host, size_t index);
 P2P_API int p2p_host_add_addr(p2p_host *host, const p2p_peer_id *peer, const p2p_multiaddr *addr,
                               int ttl_ms);
 
+/* The i-th peer of which addresses are known; P2P_ENOENT past the end. */
+P2P_API int p2p_host_known_peer(const p2p_host *host, size_t index, p2p_peer_id *out);
+/* The i-th known address of that peer, without /p2p/PEER; P2P_ENOENT past the end. */
+P2P_API int p2p_host_known_addr(const p2p_host *host, const p2p_peer_id *peer, size_t index,
+                                p2p_multiaddr *out);
+
 /* The loop's monotonic clock in microseconds, constant within a callback; virtual in a simulation.
  */
 P2P_API uint64_t p2p_host_now_us(const p2p_host *host);

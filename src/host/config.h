@@ -8,6 +8,9 @@
 #define P2P__OPTIONS(X)                                                                            \
     X(LISTEN, "listen", LIST, "", "multiaddrs to listen on")                                       \
     X(IDENTITY, "identity", TEXT, "", "file of the private key; empty: a fresh one")               \
+    X(STORE, "store", TEXT, "",                                                                    \
+      "file in which peers and their addresses are remembered across restarts; empty: none")       \
+    X(STORE_SIZE, "store_size", BYTES, "16M", "to which that file may grow")                       \
     X(PSK, "psk", TEXT, "",                                                                        \
       "file of a private network's key (swarm.key): talk to its members only")                     \
     X(WSS_CERT, "wss_cert", LIST, "",                                                              \

@@ -450,7 +450,7 @@ int p2p_host_add_addr(p2p_host *host, const p2p_peer_id *id, const p2p_multiaddr
     struct peer *peer = p2p__peer_get(host, id);
     if (!peer)
         return P2P_ENOMEM;
-    rc = p2p__peer_add_addr(host, peer, &bare, ttl_ms);
+    rc = p2p__peer_put_addr(host, peer, &bare, ttl_ms, false);
     p2p__peer_release(host, peer);
     return rc;
 }

@@ -124,6 +124,7 @@ static void host_free(p2p_host *self)
         a->free_fn(a->state);
         p2p__free(a);
     }
+    p2p__remember_close(self);
     p2p__transports_fini(self);
     p2p__backoff_fini(&self->backoff);
     p2p__peers_fini(self);
@@ -150,6 +151,7 @@ static void finish(p2p_host *self)
 {
     struct close_cb *closers = self->closers;
     struct p2p_io *io = self->shard.io;
+    p2p__remember_close(self);
     p2p__transports_fini(self); /* their sockets go before the io */
     io->ops->detach(io);
     host_free(self);
@@ -176,6 +178,7 @@ static void close_now(p2p_host *self)
         return;
     self->closing = true;
     timer_set(&self->shard, &self->refusals.timer, HEAP_NEVER);
+    timer_set(&self->shard, &self->remember.timer, HEAP_NEVER);
     p2p__listen_close_all(self);
     p2p__web_files_close(self);
     p2p__dial_cancel_all(self);
@@ -465,6 +468,7 @@ static int listen_all(p2p_host *self, p2p_error **err)
 
 int p2p__host_start(p2p_host *self, p2p_error **err)
 {
+    p2p__remember_open(self);
     int rc = listen_all(self, err);
     if (rc == 0 && self->own_io) {
         self->started = true;

@@ -11,6 +11,7 @@
 #include "host/config.h"
 #include "host/limits.h"
 #include "host/refusals.h"
+#include "host/remember.h"
 #include "transport/transport.h"
 
 /* ---- for services (p2p_host_new is in services/services.c: a host and its services) ---- */
@@ -52,6 +53,7 @@ struct known_addr {
     struct known_addr *next;
     struct addr_copy *addr; /* may have names */
     uint64_t expires_us;
+    bool learned; /* from the peer itself */
 };
 
 struct peer {
@@ -62,7 +64,9 @@ struct peer {
     size_t addr_count;
     struct list conns; /* of conn_entry.of_peer */
     struct peer_load load;
-    struct dial *dial; /* under way */
+    struct dial *dial;            /* under way */
+    uint64_t record_seq;          /* of the newest signed record that was believed */
+    bool unsaved, saving, stored; /* remember.c */
 };
 
 /* What the host keeps for a connection; p2p_conn.owner_data. */
@@ -81,7 +85,13 @@ struct peer *p2p__peer_find(const p2p_host *host, const p2p_peer_id *id);
 struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id);
 /* Frees it if nothing needs it any more. */
 void p2p__peer_release(p2p_host *host, struct peer *peer);
-int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms);
+/* One that a peer told of itself (learned) never shortens or replaces what the application said. */
+int p2p__peer_put_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms,
+                       bool learned);
+/* What a connected peer says of its addresses, for a host that remembers: they replace what it said
+ * before, unless they come from an older signed record than one that was believed. */
+void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint64_t record_seq,
+                     const struct p2p__const_iov *addrs, size_t addr_count);
 /* The best open connection, or NULL. */
 p2p_conn *p2p__peer_conn(const p2p_host *host, const struct peer *peer);
 void p2p__peers_fini(p2p_host *host);
@@ -199,6 +209,7 @@ struct p2p_host {
     struct map peer_map;
     struct limits limits;
     struct refusals refusals;
+    struct remember remember;
     struct attached *attached;
     struct close_cb *closers;
     struct close_cb *spare_closer; /* the first closing is told even when out of memory */

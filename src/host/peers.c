@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "codec/addr_copy.h"
+#include "codec/addr_facts.h"
 
 static uint64_t hash_of(const p2p_host *host, const p2p_peer_id *id)
 {
@@ -37,20 +38,24 @@ struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id)
     return peer;
 }
 
+static void drop_addr(struct peer *peer, struct known_addr **at)
+{
+    struct known_addr *known = *at;
+    *at = known->next;
+    p2p__free(known->addr);
+    p2p__free(known);
+    peer->addr_count--;
+}
+
 static void drop_expired(p2p_host *host, struct peer *peer)
 {
     uint64_t now = io_now_us(host->shard.io);
     struct known_addr **at = &peer->addrs;
     while (*at) {
-        struct known_addr *known = *at;
-        if (known->expires_us > now) {
-            at = &known->next;
-            continue;
-        }
-        *at = known->next;
-        p2p__free(known->addr);
-        p2p__free(known);
-        peer->addr_count--;
+        if ((*at)->expires_us > now)
+            at = &(*at)->next;
+        else
+            drop_addr(peer, at);
     }
 }
 
@@ -58,12 +63,8 @@ static void peer_free(p2p_host *host, struct peer *peer)
 {
     p2p__map_remove(&host->peer_map, &peer->node);
     list_remove(&peer->all);
-    while (peer->addrs) {
-        struct known_addr *next = peer->addrs->next;
-        p2p__free(peer->addrs->addr);
-        p2p__free(peer->addrs);
-        peer->addrs = next;
-    }
+    while (peer->addrs)
+        drop_addr(peer, &peer->addrs);
     p2p__free(peer->load.by_slot);
     p2p__free(peer);
 }
@@ -71,8 +72,10 @@ static void peer_free(p2p_host *host, struct peer *peer)
 void p2p__peer_release(p2p_host *host, struct peer *peer)
 {
     drop_expired(host, peer);
-    if (list_empty(&peer->conns) && !peer->dial && !peer->addrs && peer->load.streams_in == 0)
+    if (list_empty(&peer->conns) && !peer->dial && !peer->addrs && peer->load.streams_in == 0) {
+        p2p__remember_gone(host, peer);
         peer_free(host, peer);
+    }
 }
 
 void p2p__peers_fini(p2p_host *host)
@@ -82,7 +85,8 @@ void p2p__peers_fini(p2p_host *host)
     p2p__map_fini(&host->peer_map);
 }
 
-int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms)
+int p2p__peer_put_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms,
+                       bool learned)
 {
     uint64_t expires =
         ttl_ms < 0 ? HEAP_NEVER : io_now_us(host->shard.io) + (uint64_t)ttl_ms * 1000;
@@ -90,6 +94,8 @@ int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *a
     for (struct known_addr *known = peer->addrs; known; known = known->next) {
         if (addr_is(known->addr, addr)) {
             known->expires_us = expires > known->expires_us ? expires : known->expires_us;
+            known->learned = known->learned && learned;
+            p2p__remember_peer(host, peer);
             return 0;
         }
     }
@@ -102,10 +108,112 @@ int p2p__peer_add_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *a
         p2p__free(copy);
         return P2P_ENOMEM;
     }
-    *known = (struct known_addr){.next = peer->addrs, .addr = copy, .expires_us = expires};
+    *known = (struct known_addr){
+        .next = peer->addrs, .addr = copy, .expires_us = expires, .learned = learned};
     peer->addrs = known;
     peer->addr_count++;
+    p2p__remember_peer(host, peer);
     return 0;
+}
+
+/* ---- what peers say of themselves ---- */
+
+static bool only_learned(const struct peer *peer)
+{
+    for (const struct known_addr *known = peer->addrs; known; known = known->next)
+        if (!known->learned)
+            return false;
+    return peer->addrs != NULL;
+}
+
+/* Room for one more peer that told of itself: the one longest known, and not connected, goes. */
+static bool make_room(p2p_host *host)
+{
+    size_t count = 0;
+    struct peer *oldest = NULL;
+    for (struct list *node = host->peers.next; node != &host->peers; node = node->next) {
+        struct peer *peer = P2P__CONTAINER(node, struct peer, all);
+        if (!only_learned(peer))
+            continue;
+        count++;
+        if (!oldest && list_empty(&peer->conns) && !peer->dial && peer->load.streams_in == 0)
+            oldest = peer;
+    }
+    if (count < REMEMBER_LEARNED_PEERS)
+        return true;
+    if (!oldest)
+        return false;
+    p2p__remember_gone(host, oldest);
+    peer_free(host, oldest);
+    return true;
+}
+
+static void forget_learned(struct peer *peer)
+{
+    struct known_addr **at = &peer->addrs;
+    while (*at) {
+        if ((*at)->learned)
+            drop_addr(peer, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
+void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint64_t record_seq,
+                     const struct p2p__const_iov *addrs, size_t addr_count)
+{
+    struct peer *peer = p2p__peer_find(host, id);
+    /* What is just said counts until the peer signed something. */
+    if (!host->remember.store || host->closing || !peer || record_seq < peer->record_seq ||
+        (!is_signed && peer->record_seq))
+        return;
+    if (!peer->addrs && !make_room(host))
+        return;
+    forget_learned(peer);
+    if (is_signed)
+        peer->record_seq = record_seq;
+    size_t taken = 0;
+    for (size_t i = 0; i < addr_count && taken < REMEMBER_LEARNED_MAX; i++) {
+        p2p_multiaddr addr;
+        p2p_peer_id named;
+        struct transport *transport;
+        const char *why;
+        if (p2p_multiaddr_decode(addrs[i].base, addrs[i].len, &addr) < 0)
+            continue;
+        p2p__addr_take_peer(&addr, &named);
+        /* Names would make us ask name servers for whatever a peer likes. */
+        if (named.len == 0 && p2p__transport_find(host, &addr, &transport, &why) == 0)
+            taken += p2p__peer_put_addr(host, peer, &addr, REMEMBER_LEARNED_MS, true) == 0;
+    }
+    p2p__remember_peer(host, peer);
+}
+
+/* ---- what an application asks ---- */
+
+int p2p_host_known_peer(const p2p_host *host, size_t index, p2p_peer_id *out)
+{
+    for (struct list *node = host->peers.next; node != &host->peers; node = node->next) {
+        const struct peer *peer = P2P__CONTAINER(node, struct peer, all);
+        if (peer->addrs && index-- == 0) {
+            *out = peer->id;
+            return 0;
+        }
+    }
+    return P2P_ENOENT;
+}
+
+int p2p_host_known_addr(const p2p_host *host, const p2p_peer_id *id, size_t index,
+                        p2p_multiaddr *out)
+{
+    const struct peer *peer = p2p__peer_find(host, id);
+    uint64_t now_us = io_now_us(host->shard.io);
+    for (const struct known_addr *known = peer ? peer->addrs : NULL; known; known = known->next) {
+        if (known->expires_us > now_us && index-- == 0) {
+            addr_load(known->addr, out);
+            return 0;
+        }
+    }
+    return P2P_ENOENT;
 }
 
 /* Of several: not over a relay, and when both sides dialed, what the peer with the greater id did:

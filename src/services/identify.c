@@ -58,9 +58,20 @@ const p2p_identity *p2p_identify_peer(const p2p_host *host, const p2p_peer_id *p
     return known ? known->identity : NULL;
 }
 
+static void tell_host(const struct known *known)
+{
+    const p2p_identity *identity = known->identity;
+    struct p2p__const_iov addrs[P2P_IDENTITY_ADDRS_MAX];
+    for (size_t i = 0; i < identity->addr_count; i++)
+        addrs[i] = (struct p2p__const_iov){identity->addrs[i].bytes, identity->addrs[i].len};
+    p2p__peer_learn(known->service->host, &known->peer, identity->signed_record != 0,
+                    identity->record_seq, addrs, identity->addr_count);
+}
+
 static void learned(struct known *known)
 {
     struct identify *self = known->service;
+    tell_host(known);
     p2p__identify_push_to(known);
     if (self->events && self->events->on_identified)
         self->events->on_identified(self->host, known->identity, self->events_user);

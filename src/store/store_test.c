@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -382,6 +383,45 @@ static void test_V02_no_such_folder_and_no_room(void **state)
     assert_int_equal(p2p__store_file("/dev/full", ROOM, &store, why, sizeof why), P2P_EFILE);
 }
 
+/* A disk that takes no more, as far as a process can tell: nothing of the batch is there, what was
+ * is, and once there is room again it goes on. */
+static void test_V02_a_full_disk(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    static uint8_t value[20000];
+    struct store *store = open_file();
+    struct store_batch batch;
+    struct stat info;
+    assert_int_equal(put(store, "before", "it"), 0);
+    assert_int_equal(stat(file, &info), 0);
+    struct rlimit old, tight;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = old;
+    tight.rlim_cur = (rlim_t)info.st_size + 4096;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    p2p__store_batch_init(&batch);
+    assert_int_equal(p2p__store_batch_put(&batch, "large", 5, value, sizeof value), 0);
+    assert_int_equal(p2p__store_batch_delete(&batch, "before", 6), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(store->ops->commit(store, &batch), P2P_EWRITE);
+        assert_non_null(strstr(store->why, file));
+        expect(store, "before", "it");
+        expect(store, "large", NULL);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(store->ops->commit(store, &batch), 0);
+    p2p__store_batch_fini(&batch);
+    store->ops->close(store);
+    store = open_file();
+    expect(store, "before", NULL);
+    assert_int_equal(store->ops->get(store, "large", 5, value, sizeof value), sizeof value);
+    store->ops->close(store);
+    assert_int_equal(unlink(file), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -406,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_V01_killed_at_any_moment),
         cmocka_unit_test(test_V04_a_damaged_file),
+        cmocka_unit_test(test_V02_a_full_disk),
         cmocka_unit_test(test_V02_no_such_folder_and_no_room),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,36 @@
+/* The address book across restarts, in the file of the option "store". Without that option nothing
+ * of it runs. */
+#ifndef P2P_HOST_REMEMBER_H
+#define P2P_HOST_REMEMBER_H
+
+#include <p2p/p2p.h>
+
+#include "conn/shard.h"
+#include "store/store.h"
+
+enum {
+    REMEMBER_SAVE_MS = 1000,                /* changes of a second are committed together */
+    REMEMBER_RETRY_MS = 60000,              /* when the store could not take them */
+    REMEMBER_LEARNED_MS = 24 * 3600 * 1000, /* for which a peer's own addresses are kept */
+    REMEMBER_LEARNED_MAX = 16,              /* of one peer */
+    REMEMBER_LEARNED_PEERS = 512,           /* half of PEERS_MAX: the rest is the application's */
+};
+
+struct remember {
+    struct store *store;     /* NULL: none */
+    struct store_batch gone; /* peers to delete */
+    struct timer timer;      /* until changes are committed */
+    bool due, failing;
+};
+
+struct peer;
+
+/* Fills the book. A store that cannot be opened is told as a warning, and nothing is remembered. */
+void p2p__remember_open(p2p_host *host);
+/* Commits what is left, and closes. */
+void p2p__remember_close(p2p_host *host);
+/* Something about the peer changed, or (gone) it is about to be freed. */
+void p2p__remember_peer(p2p_host *host, struct peer *peer);
+void p2p__remember_gone(p2p_host *host, struct peer *peer);
+
+#endif
