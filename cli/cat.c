@@ -100,6 +100,7 @@ static void on_open(p2p_stream *stream, void *user)
     struct piping *self = user;
     if (self->session.ending)
         return;
+    p2p_stream_set_memory(stream, INT32_MAX); /* it is all that this connection is for */
     self->in = in_open(&self->session.loop, on_input, self);
     if (!self->in) {
         p2p_stream_reset(stream, 0);

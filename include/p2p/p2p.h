@@ -318,6 +318,11 @@ P2P_API void p2p_stream_reset(p2p_stream *stream, uint32_t code);
 /* From now on; ends it with P2P_ETIMEDOUT. -1: none. */
 P2P_API void p2p_stream_set_timeout(p2p_stream *stream, int timeout_ms);
 
+/* How many bytes it may hold, unread and unsent together, instead of the option memory_per_stream:
+ * for bulk over a long path, whose window must grow beyond that. Never more than memory_per_conn;
+ * 0: the option's again. A window that has grown does not shrink. */
+P2P_API void p2p_stream_set_memory(p2p_stream *stream, size_t bytes);
+
 P2P_API const char *p2p_stream_protocol(const p2p_stream *stream); /* NULL before on_open */
 P2P_API p2p_conn *p2p_stream_conn(const p2p_stream *stream);       /* NULL while connecting */
 P2P_API p2p_host *p2p_stream_host(const p2p_stream *stream);

@@ -39,10 +39,11 @@ struct ending {
 /* What one peer uses, over all its connections; the host owns it. */
 struct peer_load {
     uint32_t conns;
-    uint32_t streams_in;
-    size_t held_bytes; /* unread and unsent, of all its streams */
-    uint16_t *by_slot; /* slot_count counters, while streams_in > 0 */
-    size_t slot_count; /* as far as the highest slot needed so far */
+    uint32_t streams_in, streams_out;
+    size_t held_bytes;  /* unread and unsent, of all its streams */
+    struct rate resets; /* muxer_config.resets */
+    uint16_t *by_slot;  /* slot_count counters, while streams_in > 0 */
+    size_t slot_count;  /* as far as the highest slot needed so far */
 };
 
 enum {
@@ -76,6 +77,7 @@ struct p2p_conn {
     struct buf plain; /* opened, not yet taken by the muxer */
     struct upgrade *upgrade;
     struct peer_load *load; /* set by admit */
+    size_t held_bytes;      /* its part of load->held_bytes */
     void *owner_data;       /* the host's */
     const p2p_conn_events *events;
     void *events_user;
@@ -161,9 +163,10 @@ enum stream_flag {
     STREAM_ENDED = 1 << 6, /* `ending` is final: on_close is all that is left */
     STREAM_TIMED_OUT = 1 << 7,
     STREAM_OUTBOUND = 1 << 8,
-    STREAM_COUNTED = 1 << 9, /* in its peer's load */
+    STREAM_COUNTED = 1 << 9, /* among its peer's and the shard's streams */
     STREAM_DEAD = 1 << 10,   /* on_close has returned */
     STREAM_LINGERING = 1 << 11,
+    STREAM_SERVED = 1 << 12, /* inbound, with a handler: among those of its protocol */
 };
 
 /* What only a stream in the making needs. */
@@ -193,8 +196,9 @@ struct p2p_stream {
     uint64_t deadline_us; /* the application's */
     uint32_t want;
     uint32_t flags;
-    uint32_t held; /* of its peer's held_bytes */
-    uint16_t slot; /* of its handler, while COUNTED */
+    uint32_t held;           /* of its peer's held_bytes */
+    uint32_t memory_max;     /* what it may hold; 0: shard_limits.stream_bytes_max */
+    struct handler *handler; /* while SERVED */
 };
 
 /* What precedes each muxer_stream in its allocation. */
@@ -229,8 +233,20 @@ void p2p__stream_arm(struct p2p_stream *self);
 void p2p__stream_mark(struct p2p_stream *self);
 /* Nobody reads it any more: what is there and what comes is discarded. */
 void p2p__stream_stop(struct p2p_stream *self);
-/* Counts what it holds against its peer. */
+
+/* stream_limits.c. Counts one that is on a connection: NULL, or the option that refuses it. */
+const char *p2p__stream_enter(struct p2p_stream *self);
+/* Counts an inbound one on its protocol: 0, P2P_ELIMIT with the option, P2P_ENOMEM. */
+int p2p__stream_serve(struct p2p_stream *self, struct handler *handler, const char **limit);
+/* Undoes both. */
+void p2p__stream_leave(struct p2p_stream *self);
+/* Counts what it holds against its connection and its peer. */
 void p2p__stream_account(struct p2p_stream *self);
+/* How far its window may grow. */
+void p2p__stream_window(struct p2p_stream *self);
+/* The option that bounds what it holds, if that is used up by it, its connection, its peer or all
+ * together; or NULL. */
+const char *p2p__stream_memory_limit(const struct p2p_stream *self);
 /* All it promised has left. */
 bool p2p__stream_delivered(const struct p2p_stream *self);
 

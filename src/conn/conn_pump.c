@@ -49,11 +49,22 @@ static bool fill(struct p2p_conn *self)
 
 static void fail_in(struct p2p_conn *self, int rc, const char *message)
 {
+    const char *limit = rc == P2P_ELIMIT ? self->muxer->limit : NULL;
     buf_consume(&self->plain, buf_len(&self->plain));
-    if (self->stage == CONN_CLOSING)
+    if (self->stage == CONN_CLOSING) {
         self->stage = CONN_DEAD; /* it fails again and again, and the first ending stays */
-    else
-        p2p__conn_end(self, (struct ending){.code = rc, .message = message});
+        return;
+    }
+    if (limit)
+        self->shard->owner->limited(self->shard->host, limit, message);
+    p2p__conn_end(self, (struct ending){.code = rc, .limit = limit, .message = message});
+}
+
+/* Streams that the muxer itself had no place for. */
+static void count_refused(struct p2p_conn *self)
+{
+    for (; self->muxer->refused > 0; self->muxer->refused--)
+        self->shard->owner->limited(self->shard->host, "streams_in", "too many streams are open");
 }
 
 /* After a broken protocol nothing that comes has a meaning any more; it is read so that the
@@ -91,6 +102,7 @@ bool p2p__conn_pump_in(struct p2p_conn *self, uint64_t end)
         size_t held = buf_len(&self->plain);
         int rc = self->muxer->ops->pump_in(self->muxer, &self->plain, self->shard->now_us);
         self->lent |= buf_len(&self->plain) != held;
+        count_refused(self);
         if (rc == MUXER_TELL)
             return true;
         if (rc < 0) {

@@ -70,12 +70,16 @@ static void session_over(struct p2p_conn *self)
 {
     const struct session *session = conn_session(self);
     const struct session_end *end = &session->end;
+    const char *limit = end->code == P2P_ELIMIT ? self->muxer->limit : NULL;
+    if (limit)
+        self->shard->owner->limited(self->shard->host, limit, end->message);
     if (end->code == P2P_EPEERID)
         p2p__conn_wrong_peer(self, session->peer, session->peer_len, false);
     else
         p2p__conn_end(self, (struct ending){.code = end->code,
                                             .sys_errno = end->sys_errno,
                                             .remote_code = end->remote_code,
+                                            .limit = limit,
                                             .message = end->message});
     self->stage = CONN_DEAD;
 }

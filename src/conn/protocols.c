@@ -49,6 +49,7 @@ int p2p__protocols_add(struct protocols *self, const char *name,
                           .prefix = prefix,
                           .slot = (uint16_t)slot,
                           .max_per_peer = max_per_peer,
+                          .streams = h->streams,
                           .events = events,
                           .user = user};
     if (slot == self->count)

@@ -19,6 +19,7 @@ struct handler {
     bool prefix, gone; /* gone: unhandled, kept while streams use it */
     uint16_t slot;     /* index of its counter in every peer's table */
     uint32_t max_per_peer;
+    uint32_t streams; /* open inbound ones, of all peers */
     const struct p2p_stream_events *events;
     void *user;
 };

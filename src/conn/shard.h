@@ -45,9 +45,16 @@ struct shard_limits {
     uint32_t close_timeout_ms;  /* a connection's farewell */
     uint32_t linger_timeout_ms; /* a closed stream waits so long for the remote's end */
     uint32_t streams_in_max;    /* a connection, and a peer over all its connections */
+    uint32_t streams_out_max;   /* a peer */
+    uint32_t streams_total_max; /* in and out, of all */
     uint32_t streams_per_protocol;
-    uint32_t stream_send_max; /* bytes a stream may have written and unsent */
-    uint32_t peer_bytes_max;  /* unread and unsent, of all streams of a peer */
+    uint32_t protocol_streams_max; /* inbound, of one protocol, of all peers */
+    uint32_t stream_resets;        /* a second, of a peer: muxer_config.resets */
+    uint32_t stream_send_max;      /* bytes a stream may have written and unsent */
+    uint32_t stream_bytes_max;     /* those, and what its window lets it receive unread */
+    uint32_t conn_bytes_max;       /* unread and unsent, of all streams of a connection */
+    uint32_t peer_bytes_max;       /* of all streams of a peer */
+    uint32_t mplex_unread_max;     /* bytes a stream without flow control may leave unread */
     uint32_t stream_window, stream_window_max, conn_window_max;
     uint32_t keepalive_ms, keepalive_timeout_ms;
 };
@@ -71,6 +78,7 @@ struct shard {
     uint8_t *seal;       /* SHARD_SEAL_LEN bytes of sealed records on their way to the kernel */
     uint8_t *seal_below; /* as much again, once a connection has several layers */
     const uint8_t *psk;  /* the private network's key, 32 bytes, or NULL */
+    uint32_t streams_in, streams_out; /* that are there */
     uint64_t now_us;
     uint64_t turns;
     uint64_t pump_bytes; /* moved in this turn, for its budget */

@@ -74,7 +74,7 @@ static struct p2p_stream *stream_alloc(struct shard *shard)
 
 static void opening_free(struct p2p_stream *self)
 {
-    if (!self->opening)
+    if (!self || !self->opening)
         return;
     p2p__outq_fini(&self->opening->early, &self->shard->pool);
     p2p__free(self->opening->protocols);
@@ -151,12 +151,16 @@ struct p2p_stream *p2p__stream_inbound(struct p2p_conn *conn, struct muxer_strea
 {
     struct shard *shard = conn->shard;
     struct p2p_stream *self = stream_alloc(shard);
-    if (!self) {
+    if (self)
+        self->conn = conn;
+    if (!self || p2p__stream_enter(self)) {
         conn->muxer->ops->stream_free(mux);
+        opening_free(self);
+        p2p__free(self);
         return NULL;
     }
-    self->conn = conn;
     self->mux = mux;
+    p2p__stream_window(self);
     ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
     p2p__multistream_listen_init(&self->opening->select, offer, self);
     self->opening->deadline_us = shard_after_ms(shard, shard->limits.negotiate_timeout_ms);
@@ -165,65 +169,6 @@ struct p2p_stream *p2p__stream_inbound(struct p2p_conn *conn, struct muxer_strea
 }
 
 /* ---- negotiation: bytes only, no callbacks ---- */
-
-/* What the peer has open on that handler. NULL: no memory. */
-static uint16_t *load_slot(struct peer_load *load, size_t slot)
-{
-    if (slot >= load->slot_count) {
-        uint16_t *grown = p2p__realloc(load->by_slot, (slot + 1) * sizeof(*grown));
-        if (!grown)
-            return NULL;
-        memset(grown + load->slot_count, 0, (slot + 1 - load->slot_count) * sizeof(*grown));
-        load->by_slot = grown;
-        load->slot_count = slot + 1;
-    }
-    return &load->by_slot[slot];
-}
-
-static void load_free(struct peer_load *load)
-{
-    p2p__free(load->by_slot);
-    load->by_slot = NULL;
-    load->slot_count = 0;
-}
-
-/* Counts an inbound stream against its peer; false when a limit refuses it. */
-static bool count_in(struct p2p_stream *self)
-{
-    struct shard *shard = self->shard;
-    struct peer_load *load = self->conn->load;
-    struct handler *handler = self->opening->matched;
-    if (!load)
-        return true;
-    uint16_t *open = load_slot(load, handler->slot);
-    if (!open)
-        return false;
-    const char *limit = NULL;
-    if (load->streams_in >= shard->limits.streams_in_max)
-        limit = "streams_in";
-    else if (*open >= handler->max_per_peer)
-        limit = "streams_per_protocol";
-    if (limit) {
-        shard->owner->limited(shard->host, limit, "a peer has too many streams open");
-        return false;
-    }
-    load->streams_in++;
-    (*open)++;
-    self->slot = handler->slot;
-    self->flags |= STREAM_COUNTED;
-    return true;
-}
-
-static void count_out(struct p2p_stream *self)
-{
-    if (!(self->flags & STREAM_COUNTED))
-        return;
-    struct peer_load *load = self->conn->load;
-    self->flags &= ~(uint32_t)STREAM_COUNTED;
-    load->by_slot[self->slot]--;
-    if (--load->streams_in == 0)
-        load_free(load);
-}
 
 /* What was written before agreement follows it. The end of our side waits for the reply in any
  * case: js loses bytes that come with an end before its handler is there. */
@@ -245,8 +190,10 @@ static void agreed(struct p2p_stream *self, const struct multistream_choice *cho
         if (!opening->optimistic)
             release_early(self);
     } else {
-        if (!count_in(self)) {
-            p2p__stream_end(self, (struct ending){.code = P2P_ELIMIT});
+        const char *limit;
+        int rc = p2p__stream_serve(self, opening->matched, &limit);
+        if (rc < 0) {
+            p2p__stream_end(self, (struct ending){.code = rc, .limit = limit});
             return;
         }
         self->events = opening->matched->events;
@@ -279,8 +226,10 @@ static void negotiate(struct p2p_stream *self)
     struct muxer_stream *mux = self->mux;
     size_t before = buf_len(&mux->in);
     struct multistream_choice choice;
+    size_t said = outq_len(&mux->out);
     int rc =
         p2p__multistream_step(&opening->select, &self->shard->pool, &mux->in, &mux->out, &choice);
+    mux->preamble += (uint32_t)(outq_len(&mux->out) - said);
     if (before > buf_len(&mux->in))
         mux->muxer->ops->consumed(mux, before - buf_len(&mux->in), self->shard->now_us);
     /* One proposal leaves nothing to wait for: what was written may go right behind it. */
@@ -315,19 +264,27 @@ static void negotiate(struct p2p_stream *self)
 void p2p__stream_attach(struct p2p_stream *self, struct p2p_conn *conn)
 {
     int code = P2P_ECLOSED;
+    const char *limit = NULL;
     struct opening *opening = self->opening;
-    struct muxer_stream *mux =
-        conn->stage == CONN_OPEN ? conn->muxer->ops->open(conn->muxer, &code) : NULL;
+    struct muxer_stream *mux = NULL;
+    self->conn = conn;
+    if (conn->stage == CONN_OPEN && (limit = p2p__stream_enter(self)))
+        code = P2P_ELIMIT;
+    else if (conn->stage == CONN_OPEN)
+        mux = conn->muxer->ops->open(conn->muxer, &code);
     if (!mux) {
-        p2p__stream_end(self, (struct ending){.code = code,
-                                              .message = code == P2P_ELIMIT
-                                                             ? "too many streams on the connection"
-                                                             : NULL});
+        p2p__stream_leave(self);
+        self->conn = NULL;
+        p2p__stream_end(
+            self,
+            (struct ending){.code = code,
+                            .limit = limit,
+                            .message = code == P2P_ELIMIT ? "too many streams are open" : NULL});
         return;
     }
     list_remove(&self->work.node);
-    self->conn = conn;
     self->mux = mux;
+    p2p__stream_window(self);
     ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
     p2p__stream_arm(self);
     p2p__multistream_dial_init(&opening->select, (const char *const *)opening->protocols,
@@ -411,8 +368,10 @@ static void notice_end(struct p2p_stream *self)
     uint32_t mux_flags = self->mux ? self->mux->flags : 0;
     bool closed = self->flags & STREAM_CLOSED;
     if ((mux_flags & MUXER_OVERRUN) && !closed) {
+        self->shard->owner->limited(self->shard->host, "mplex_unread",
+                                    "a peer filled a stream faster than it was read");
         p2p__stream_end(self, (struct ending){.code = P2P_ELIMIT,
-                                              .limit = "stream_unread",
+                                              .limit = "mplex_unread",
                                               .message = "the reader fell too far behind for a "
                                                          "muxer without flow control"});
     } else if (mux_flags & MUXER_RESET) {
@@ -447,7 +406,7 @@ static void tell_close(struct p2p_stream *self)
     const p2p_error *told = self->why ? self->why : self->ending.code ? &why : NULL;
     timer_set(shard, &self->timer, HEAP_NEVER);
     list_remove(&self->wait);
-    count_out(self);
+    p2p__stream_leave(self);
     /* What the application writes or asks from here on finds a stream that has ended. */
     if (self->events && self->events->on_close)
         self->events->on_close(self, told, self->user);
@@ -468,16 +427,6 @@ void p2p__stream_stop(struct p2p_stream *self)
     self->mux->muxer->ops->stop(self->mux);
 }
 
-void p2p__stream_account(struct p2p_stream *self)
-{
-    struct peer_load *load = self->conn ? self->conn->load : NULL;
-    if (!load)
-        return;
-    size_t held = self->mux ? self->mux->in.cap + outq_len(&self->mux->out) : 0;
-    load->held_bytes += held - self->held;
-    self->held = (uint32_t)held;
-}
-
 /* Nothing stays borrowed. What a reader leaves is its peer's to pay for. */
 static void settle(struct p2p_stream *self)
 {
@@ -485,11 +434,10 @@ static void settle(struct p2p_stream *self)
     struct muxer_stream *mux = self->mux;
     int rc = p2p__buf_settle(&mux->in, &shard->pool);
     p2p__stream_account(self);
-    struct peer_load *load = self->conn->load;
-    if (rc == 0 && mux->in.cap && load && load->held_bytes > shard->limits.peer_bytes_max) {
+    const char *limit = rc == 0 && mux->in.cap ? p2p__stream_memory_limit(self) : NULL;
+    if (limit) {
         rc = P2P_ELIMIT;
-        shard->owner->limited(shard->host, "memory_per_peer",
-                              "a peer fills streams faster than they are read");
+        shard->owner->limited(shard->host, limit, "a peer fills streams faster than they are read");
     }
     if (rc == 0)
         return;
@@ -497,8 +445,7 @@ static void settle(struct p2p_stream *self)
         buf_consume(&mux->in, buf_len(&mux->in));
     mux->muxer->ops->reset(mux, 0);
     p2p__stream_account(self);
-    p2p__stream_end(
-        self, (struct ending){.code = rc, .limit = rc == P2P_ELIMIT ? "memory_per_peer" : NULL});
+    p2p__stream_end(self, (struct ending){.code = rc, .limit = limit});
 }
 
 void p2p__stream_run(struct p2p_stream *self)

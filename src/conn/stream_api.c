@@ -69,8 +69,7 @@ size_t p2p_stream_room(const p2p_stream *self)
                   (self->opening ? outq_len(&self->opening->early) : 0);
     size_t max = self->shard->limits.stream_send_max;
     /* A peer that reads nothing fills its share with few streams; the others get a little still. */
-    if (self->conn && self->conn->load &&
-        self->conn->load->held_bytes >= self->shard->limits.peer_bytes_max)
+    if (p2p__stream_memory_limit(self))
         max = max < SEND_SHARE_MIN ? max : SEND_SHARE_MIN;
     return used < max ? max - used : 0;
 }
@@ -183,6 +182,13 @@ void p2p_stream_set_timeout(p2p_stream *self, int timeout_ms)
     self->deadline_us =
         timeout_ms < 0 ? HEAP_NEVER : shard_now_us(self->shard) + (uint64_t)timeout_ms * 1000;
     p2p__stream_arm(self);
+}
+
+void p2p_stream_set_memory(p2p_stream *self, size_t bytes)
+{
+    self->memory_max = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    if (self->mux)
+        p2p__stream_window(self);
 }
 
 const char *p2p_stream_protocol(const p2p_stream *self)

@@ -52,14 +52,26 @@
     X(LIMIT_LOOPBACK, "limit_loopback", BOOL, "false", "apply the limits per address to loopback") \
     X(FDS, "fds", INT, "0",                                                                        \
       "file descriptors for connections; 0: three quarters of what the system grants")             \
+    X(STREAMS_TOTAL, "streams_total", INT, "8192", "streams of all peers, in and out")             \
     X(STREAMS_IN, "streams_in", INT, "256", "inbound streams of one peer")                         \
+    X(STREAMS_OUT, "streams_out", INT, "512", "outbound streams to one peer")                      \
+    X(PROTOCOL_STREAMS, "protocol_streams", INT, "2048",                                           \
+      "inbound streams of all peers on one protocol")                                              \
     X(STREAMS_PER_PROTOCOL, "streams_per_protocol", INT, "32",                                     \
       "inbound streams of one peer on one protocol, unless it says otherwise")                     \
+    X(STREAM_RESETS, "stream_resets", INT, "200",                                                  \
+      "streams a second that a peer may open and reset before they are answered")                  \
     X(STREAM_WINDOW_MAX, "stream_window_max", BYTES, "16M",                                        \
       "to which a stream's receive window may grow from 256K")                                     \
     X(CONN_WINDOW_MAX, "conn_window_max", BYTES, "16M",                                            \
       "by which all receive windows of a connection may grow together")                            \
     X(STREAM_SEND_MAX, "stream_send_max", BYTES, "256K", "bytes written to a stream and not sent") \
+    X(MPLEX_UNREAD, "mplex_unread", BYTES, "4M",                                                   \
+      "bytes that a stream of mplex, which has no windows, may leave unread")                      \
+    X(MEMORY_PER_STREAM, "memory_per_stream", BYTES, "1M",                                         \
+      "bytes unread and unsent of one stream; at least 256K and stream_send_max")                  \
+    X(MEMORY_PER_CONN, "memory_per_conn", BYTES, "16M",                                            \
+      "bytes unread and unsent of all streams of one connection")                                  \
     X(MEMORY_PER_PEER, "memory_per_peer", BYTES, "32M",                                            \
       "bytes unread and unsent of all streams of one peer")                                        \
     X(MEMORY, "memory", BYTES, "256M", "memory for bytes under way, in all")

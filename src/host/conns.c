@@ -84,6 +84,8 @@ static int admit(p2p_conn *conn, const char **limit)
     entry->peer = peer;
     list_append(&peer->conns, &entry->of_peer);
     conn->load = &peer->load;
+    if (conn->muxer) /* a session's, which was there before its peer was known */
+        conn->muxer->config.resets = &peer->load.resets;
     return 0;
 }
 

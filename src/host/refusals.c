@@ -27,7 +27,7 @@ static const char *const names[] = {
     "memory",
     "memory_per_conn",
     "memory_per_peer",
-    "stream_unread",
+    "mplex_unread",
     "deny",
     "allow",
     "gater",

@@ -51,7 +51,8 @@ struct mplex_stream *p2p__mplex_stream_new(struct mplex *self, uint64_t id, uint
     s->base.muxer = &self->base;
     s->base.id = id;
     s->base.flags = flags;
-    buf_init(&s->base.in, MPLEX_UNREAD_MAX);
+    uint32_t max = self->base.config.unread_max;
+    buf_init(&s->base.in, max ? max : MPLEX_UNREAD_MAX);
     list_init(&s->base.ready);
     list_init(&s->base.due);
     list_append(&self->base.streams, &s->base.all);
@@ -88,15 +89,13 @@ void p2p__mplex_stream_drop(struct mplex_stream *s)
 
 static int mplex_init(struct muxer *base, const struct muxer_config *config, uint64_t now_us)
 {
-    struct mplex *self = (struct mplex *)base;
+    (void)now_us;
     assert(config->pool && config->stream_head % _Alignof(struct mplex_stream) == 0);
     base->ops = &p2p__muxer_mplex;
     base->config = *config;
     list_init(&base->ready);
     list_init(&base->due);
     list_init(&base->streams);
-    self->resets_us = now_us;
-    self->resets_left = MPLEX_RESETS_BURST;
     return 0;
 }
 

@@ -38,10 +38,6 @@ enum {
     /* Resets that the remote caused and does not read. Above half, the connection is asked to
      * write before more is parsed; above the whole it ends. */
     MPLEX_CONTROL_MAX = 64 * 1024,
-    /* Streams opened and reset before their handler was done: no use of the protocol needs more,
-     * an attack with handler starts does. */
-    MPLEX_RESETS_PER_S = 200,
-    MPLEX_RESETS_BURST = 512,
 };
 
 struct mplex_stream {
@@ -67,9 +63,6 @@ struct mplex {
     bool told;         /* this frame already asked for a tell */
     bool control_told; /* the backlog of resets already did */
     int failed;        /* the error that ended it, repeated for ever */
-
-    uint64_t resets_us; /* the bucket's last refill */
-    uint32_t resets_left;
 
     uint8_t *stage; /* headers and small bodies, between pump_out and sent */
     size_t stage_cap;

@@ -215,12 +215,12 @@ static void test_rapid_reset(void **state)
         raw_send(&t, RESET_THEIRS, i, 0);
     }
     /* The burst, and what a thousand a second earned meanwhile. */
-    assert_true(i > MPLEX_RESETS_BURST && i < MPLEX_RESETS_BURST * 4 / 3);
+    assert_true(i > MUXER_RESETS_BURST && i < MUXER_RESETS_BURST * 4 / 3);
     expect_end(&t, P2P_ELIMIT);
     raw_fini(&t);
     raw_init(&t);
     for (i = 0; i < 2000; i++) {
-        t.now_us += 1000000 / MPLEX_RESETS_PER_S;
+        t.now_us += 1000000 / MUXER_RESETS_PER_S;
         raw_send(&t, NEW, i, 0);
         assert_int_equal(raw_send(&t, RESET_THEIRS, i, 0), 0);
     }

@@ -7,7 +7,6 @@
 
 enum {
     FLAG_BITS = 3,
-    US_PER_RESET = 1000000 / MPLEX_RESETS_PER_S,
 };
 
 struct frame {
@@ -19,19 +18,6 @@ struct frame {
 static int forbidden(struct mplex *self, const char *error)
 {
     return p2p__mplex_fail(self, P2P_EPROTO, error);
-}
-
-static bool reset_take(struct mplex *self, uint64_t now_us)
-{
-    uint64_t earned = (now_us - self->resets_us) / US_PER_RESET;
-    self->resets_us += earned * US_PER_RESET;
-    if (earned > MPLEX_RESETS_BURST - self->resets_left)
-        earned = MPLEX_RESETS_BURST - self->resets_left;
-    self->resets_left += (uint32_t)earned;
-    if (self->resets_left == 0)
-        return false;
-    self->resets_left--;
-    return true;
 }
 
 /* --- the ends of a stream, as the remote brings them about */
@@ -49,7 +35,7 @@ static void remote_close(struct mplex_stream *s)
 static int remote_reset(struct mplex *self, struct mplex_stream *s, uint64_t now_us)
 {
     /* Work that was thrown away makes a rapid reset; after an answer it is how some hang up. */
-    bool rapid = !(s->base.flags & (MUXER_OUTBOUND | MUXER_FIN_WANTED)) && !s->answered;
+    bool rapid = !(s->base.flags & (MUXER_OUTBOUND | MUXER_FIN_SENT)) && !s->answered;
     s->base.flags |= MUXER_RESET;
     p2p__mplex_stream_over(s);
     p2p__outq_fini(&s->base.out, self->base.config.pool);
@@ -57,7 +43,7 @@ static int remote_reset(struct mplex *self, struct mplex_stream *s, uint64_t now
     if (!(s->base.flags & MUXER_EOF))
         p2p__buf_fini(&s->base.in, self->base.config.pool);
     muxer_make_ready(&s->base);
-    if (rapid && !reset_take(self, now_us))
+    if (rapid && !muxer_reset_take(&self->base, now_us))
         return p2p__mplex_fail(self, P2P_ELIMIT, "the remote opens and resets streams too fast");
     return 0;
 }
@@ -88,6 +74,7 @@ static int on_new_stream(struct mplex *self, const struct frame *f)
         self->told = true;
         return MUXER_TELL;
     }
+    self->base.refused += full;
     if (!full && !self->base.goaway_sent)
         s = p2p__mplex_stream_new(self, f->id, MUXER_NEW);
     if (!s)

@@ -186,7 +186,7 @@ static bool write_body(struct mplex_stream *s, struct writer *w, bool alone)
     }
     if (!(n < MPLEX_COPY_BELOW ? write_small_body(s, w, n) : write_large_body(s, w, n)))
         return false;
-    s->answered = true;
+    s->answered |= muxer_answers(&s->base, n);
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/outq.h"
 #include "base/pool.h"
+#include "base/rate.h"
 #include "crypto/crypto.h"
 #include "layer/layer.h"
 
@@ -25,6 +26,11 @@ enum {
     /* What pump_out asks for at least, so that "nothing due" is never "no room". */
     MUXER_OUT_IOV_MIN = 4,
     MUXER_OUT_BYTES_MIN = 64,
+
+    /* Streams opened and reset before their handler was done: no use of a protocol needs more, an
+     * attack with handler starts does. */
+    MUXER_RESETS_PER_S = 200,
+    MUXER_RESETS_BURST = 512,
 };
 
 struct muxer_config {
@@ -35,7 +41,11 @@ struct muxer_config {
     uint32_t conn_window_max;   /* cap on the sum of all windows' growth */
     uint32_t keepalive_ms;      /* ping after this much silence; 0: never */
     uint32_t keepalive_timeout_ms; /* an unanswered ping ends the connection */
-    size_t stream_head; /* bytes of the connection's own struct before each muxer_stream */
+    struct rate *resets;   /* the allowance that a remote's connections share; NULL: its own */
+    uint32_t resets_per_s; /* 0: MUXER_RESETS_PER_S */
+    uint32_t unread_max;   /* bytes of a stream, where there is no flow control (mplex); 0: its
+                              default */
+    size_t stream_head;    /* bytes of the connection's own struct before each muxer_stream */
     struct hash_key hash_key;
     struct pool *pool;
 };
@@ -53,6 +63,9 @@ struct muxer {
     bool goaway_sent;
     uint32_t remote_code; /* of the remote's go-away */
     const char *error;    /* a sentence (static) for a negative return */
+    const char *limit;    /* with P2P_ELIMIT: the option that sets what was hit, or NULL */
+    struct rate own_resets;
+    uint32_t refused; /* inbound streams over streams_in_max, until the owner has counted them */
 };
 
 enum muxer_flag {
@@ -79,6 +92,8 @@ struct muxer_stream {
     struct buf in;   /* received, unread; in.max is the window */
     struct outq out; /* written, not yet framed */
     uint64_t id;
+    uint32_t window_max; /* to which `in.max` may grow: the config's, until the owner sets it */
+    uint32_t preamble;   /* bytes at the head of `out` that agree on a protocol: no answer yet */
     uint32_t flags;
     uint32_t remote_code; /* of a reset by the remote */
 };
@@ -143,6 +158,26 @@ static inline void muxer_make_ready(struct muxer_stream *self)
 {
     if (list_empty(&self->ready))
         list_append(&self->muxer->ready, &self->ready);
+}
+
+/* Bytes of `out` leave: true if the last of them is an answer of the handler's. */
+static inline bool muxer_answers(struct muxer_stream *self, size_t n)
+{
+    bool answers = n > self->preamble;
+    self->preamble -= answers ? self->preamble : (uint32_t)n;
+    return answers;
+}
+
+/* The remote throws work of ours away. False: more often than is borne. */
+static inline bool muxer_reset_take(struct muxer *self, uint64_t now_us)
+{
+    const struct muxer_config *config = &self->config;
+    uint32_t per_s = config->resets_per_s ? config->resets_per_s : MUXER_RESETS_PER_S;
+    if (rate_take(config->resets ? config->resets : &self->own_resets, now_us, 1000000 / per_s,
+                  MUXER_RESETS_BURST))
+        return true;
+    self->limit = "stream_resets";
+    return false;
 }
 
 extern const struct muxer_ops p2p__muxer_yamux;

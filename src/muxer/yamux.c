@@ -48,6 +48,7 @@ struct yamux_stream *p2p__yamux_stream_new(struct yamux *self, uint32_t id, uint
     s->base.muxer = &self->base;
     s->base.id = id;
     s->base.flags = flags;
+    s->base.window_max = self->base.config.stream_window_max;
     list_init(&s->base.ready);
     list_init(&s->base.due);
     list_append(&self->base.streams, &s->base.all);

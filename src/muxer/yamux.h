@@ -47,10 +47,6 @@ enum {
     YAMUX_PONGS_MAX = 32,
     /* Bodies for streams that never were: a mistaken peer is tolerated for this long. */
     YAMUX_DRAIN_MAX = 16 * 1024 * 1024,
-    /* Streams opened and reset before their handler was done: no use of the protocol needs more,
-     * an attack with handler starts does. */
-    YAMUX_RESETS_PER_S = 200,
-    YAMUX_RESETS_BURST = 512,
 };
 
 struct yamux_stream {
@@ -59,14 +55,14 @@ struct yamux_stream {
     struct yamux_stream *flight; /* next of the streams whose bytes pump_out lent */
     uint64_t credit_us;          /* of the last credit: how fast the window is used up */
     uint32_t send_window;
-    uint32_t recv_left; /* what the remote may still send */
-    uint32_t owed;      /* consumed (or grown), not yet credited */
-    bool announce;      /* SYN, or ACK of an inbound stream, has not left */
-    bool ack_due;       /* the ACK need not wait for other output */
-    bool credit_due;    /* a window update is to be sent */
-    bool stopped;       /* bytes are discarded */
-    bool answered;      /* bytes of ours have left on it */
-    bool in_flight;     /* on the flight list */
+    uint32_t recv_left;  /* what the remote may still send */
+    uint32_t owed;       /* consumed (or grown), not yet credited */
+    bool announce : 1;   /* SYN, or ACK of an inbound stream, has not left */
+    bool ack_due : 1;    /* the ACK need not wait for other output */
+    bool credit_due : 1; /* a window update is to be sent */
+    bool stopped : 1;    /* bytes are discarded */
+    bool answered : 1;   /* bytes of its handler have left on it */
+    bool in_flight : 1;  /* on the flight list */
 };
 
 struct yamux {
@@ -91,8 +87,6 @@ struct yamux {
     int failed; /* the error that ended it, repeated for ever */
 
     uint64_t drain_left;
-    uint64_t resets_us; /* the bucket's last refill */
-    uint32_t resets_left;
 
     uint32_t ping_nonce;
     uint64_t heard_us;     /* anything was received */
@@ -150,7 +144,6 @@ void p2p__yamux_credit(struct yamux_stream *, size_t n, uint64_t now_us);
 void p2p__yamux_drain_allow(struct yamux *, uint32_t bytes);
 /* false: more than a mistake explains. */
 bool p2p__yamux_drain_take(struct yamux *, uint32_t bytes);
-bool p2p__yamux_reset_take(struct yamux *, uint64_t now_us);
 void p2p__yamux_heard(struct yamux *, uint64_t now_us);
 void p2p__yamux_pong(struct yamux *, uint32_t nonce, uint64_t now_us);
 void p2p__yamux_ping(struct muxer *, uint64_t now_us);

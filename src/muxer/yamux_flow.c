@@ -8,7 +8,6 @@
 
 enum {
     US_PER_MS = 1000,
-    US_PER_RESET = 1000000 / YAMUX_RESETS_PER_S,
     /* Half a window within this many round trips: the window, not the reader, is the brake. */
     GROW_WITHIN_RTTS = 2,
     /* The reader keeps up while it leaves less than this part of the window unread. */
@@ -23,8 +22,6 @@ void p2p__yamux_flow_init(struct yamux *self, uint64_t now_us)
     if (config->stream_window_max < config->stream_window)
         config->stream_window_max = config->stream_window;
     self->drain_left = YAMUX_DRAIN_MAX;
-    self->resets_left = YAMUX_RESETS_BURST;
-    self->resets_us = now_us;
     self->heard_us = now_us;
     if (config->keepalive_ms)
         p2p__yamux_ping(&self->base, now_us);
@@ -64,8 +61,12 @@ static void autotune(struct yamux_stream *s, uint64_t now_us)
 {
     const struct muxer *base = s->base.muxer;
     uint32_t window = s->base.in.max;
-    uint32_t max = base->config.stream_window_max;
+    uint32_t max = s->base.window_max;
     uint64_t within = (uint64_t)base->rtt_us * GROW_WITHIN_RTTS;
+    /* What is promised beyond the first window must be there for all: not from the second half. */
+    const struct pool *pool = base->config.pool;
+    if (pool->max_bytes && pool->used_bytes > pool->max_bytes / 2)
+        return;
     if (s->credit_us && now_us - s->credit_us < within && window < max &&
         buf_len(&s->base.in) <= window / BACKLOG_PART)
         grow(s, window < max - window ? window : max - window);
@@ -97,19 +98,6 @@ bool p2p__yamux_drain_take(struct yamux *self, uint32_t bytes)
     if (bytes > self->drain_left)
         return false;
     self->drain_left -= bytes;
-    return true;
-}
-
-bool p2p__yamux_reset_take(struct yamux *self, uint64_t now_us)
-{
-    uint64_t earned = (now_us - self->resets_us) / US_PER_RESET;
-    self->resets_us += earned * US_PER_RESET;
-    if (earned > YAMUX_RESETS_BURST - self->resets_left)
-        earned = YAMUX_RESETS_BURST - self->resets_left;
-    self->resets_left += (uint32_t)earned;
-    if (self->resets_left == 0)
-        return false;
-    self->resets_left--;
     return true;
 }
 

@@ -365,7 +365,7 @@ static void test_Y17_rapid_reset(void **state)
     for (int together = 0; together < 2; together++) {
         struct side t;
         raw_init(&t);
-        for (uint32_t i = 0; i < YAMUX_RESETS_BURST; i++)
+        for (uint32_t i = 0; i < MUXER_RESETS_BURST; i++)
             assert_int_equal(open_and_reset(&t, i, together), 0);
         t.now_us += 4999;
         assert_int_equal(open_and_reset(&t, 1000, together), P2P_ELIMIT);
@@ -373,7 +373,7 @@ static void test_Y17_rapid_reset(void **state)
         /* A quiet hour earns one burst, not an hour's worth. */
         raw_init(&t);
         t.now_us += 3600000000;
-        for (uint32_t i = 0; i < YAMUX_RESETS_BURST; i++)
+        for (uint32_t i = 0; i < MUXER_RESETS_BURST; i++)
             assert_int_equal(open_and_reset(&t, i, together), 0);
         assert_int_equal(open_and_reset(&t, 1000, together), P2P_ELIMIT);
         raw_fini(&t);

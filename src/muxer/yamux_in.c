@@ -46,7 +46,7 @@ static int remote_reset(struct yamux *self, struct yamux_stream *s, uint32_t cod
 {
     /* Work that was thrown away makes a rapid reset; go ends every ping with one, after the answer.
      */
-    bool rapid = !(s->base.flags & (MUXER_OUTBOUND | MUXER_FIN_WANTED)) && !s->answered;
+    bool rapid = !(s->base.flags & (MUXER_OUTBOUND | MUXER_FIN_SENT)) && !s->answered;
     s->base.flags |= MUXER_RESET;
     s->base.remote_code = code;
     p2p__yamux_stream_over(s);
@@ -55,7 +55,7 @@ static int remote_reset(struct yamux *self, struct yamux_stream *s, uint32_t cod
     if (!(s->base.flags & MUXER_EOF))
         p2p__buf_fini(&s->base.in, self->base.config.pool);
     muxer_make_ready(&s->base);
-    if (rapid && !p2p__yamux_reset_take(self, now_us))
+    if (rapid && !muxer_reset_take(&self->base, now_us))
         return p2p__yamux_fail(self, P2P_ELIMIT, YAMUX_PROTOCOL_ERROR,
                                "the remote opens and resets streams too fast");
     return 0;
@@ -91,7 +91,7 @@ static int remote_syn(struct yamux *self, const struct frame *f, uint64_t now_us
     if (f->type == YAMUX_DATA && f->length > YAMUX_INITIAL_WINDOW)
         return forbidden(self, "a first body larger than the window");
     if (f->flags & YAMUX_RST) {
-        if (!p2p__yamux_reset_take(self, now_us))
+        if (!muxer_reset_take(&self->base, now_us))
             return p2p__yamux_fail(self, P2P_ELIMIT, YAMUX_PROTOCOL_ERROR,
                                    "the remote opens and resets streams too fast");
         return 0;
@@ -104,6 +104,7 @@ static int remote_syn(struct yamux *self, const struct frame *f, uint64_t now_us
             self->told = true;
             return MUXER_TELL;
         }
+        self->base.refused++;
         return refuse(self, f);
     }
     struct yamux_stream *s = p2p__yamux_stream_new(self, f->id, MUXER_NEW);

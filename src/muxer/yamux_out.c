@@ -200,7 +200,7 @@ static bool write_small_body(struct yamux_stream *s, struct writer *w, size_t n)
     }
     s->base.muxer->config.pool->copied_bytes += n;
     s->send_window -= (uint32_t)n;
-    s->answered = true;
+    s->answered |= muxer_answers(&s->base, n);
     p2p__outq_sent(&s->base.out, n);
     /* Bytes lent earlier in this pump are still needed; sent() frees these with them. */
     if (!s->in_flight)
@@ -221,7 +221,7 @@ static bool write_large_body(struct yamux_stream *s, struct writer *w, size_t n)
     p2p__yamux_header(at, YAMUX_DATA, 0, (uint32_t)s->base.id, (uint32_t)n);
     w->bytes += n;
     s->send_window -= (uint32_t)n;
-    s->answered = true;
+    s->answered |= muxer_answers(&s->base, n);
     p2p__outq_sent(&s->base.out, n);
     if (!s->in_flight) {
         s->in_flight = true;

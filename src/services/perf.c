@@ -77,6 +77,7 @@ static void on_open(p2p_stream *stream, void *user)
 {
     p2p_perf *self = user;
     uint8_t size[PERF_SIZE_LEN];
+    p2p_stream_set_memory(stream, PERF_MEMORY);
     for (size_t i = 0; i < PERF_SIZE_LEN; i++)
         size[i] = (uint8_t)(self->download_bytes >> (8 * (PERF_SIZE_LEN - 1 - i)));
     self->start_us = p2p_host_now_us(self->host);

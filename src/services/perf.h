@@ -6,6 +6,8 @@
 
 enum {
     PERF_BLOB_LEN = 64 * 1024,
+    /* The window of a long path must grow as far as it takes: the whole connection's share. */
+    PERF_MEMORY = INT32_MAX,
     PERF_SIZE_LEN = 8, /* the amount that is asked for, big-endian */
 };
 

@@ -40,6 +40,7 @@ struct perf_serve {
 static void on_open(p2p_stream *stream, void *user)
 {
     struct perf_serve *self = p2p__alloc(sizeof(*self));
+    p2p_stream_set_memory(stream, PERF_MEMORY);
     if (self)
         self->blob = user;
     p2p_stream_set_user(stream, self);

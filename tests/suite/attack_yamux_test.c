@@ -7,6 +7,8 @@
 #include <p2p/identify.h>
 #include <p2p/perf.h>
 
+#include <p2p/limits.h>
+
 #include "tests/scene.h"
 
 static const char *const serves_all[] = {"services=identify,ping,perf,echo", NULL};
@@ -44,6 +46,7 @@ static void test_Y12_streams_beyond_the_limit(void **state)
     assert_true(live_streams(&s) <= 256 + (s.world.kind == WORLD_UV));
     size_t resets = raw_count(peer, YAMUX_WINDOW, YAMUX_RST, 0);
     assert_true(resets == 100000 - 256 || resets == 100000 - 255);
+    assert_in_range(p2p_host_refusals(s.victim, "streams_in"), 100000 - 256, 100000 - 255);
     assert_true(s.pool_peak <= s.before.pool + (256 << 10));
     scene_fini(&s);
 }
@@ -158,7 +161,48 @@ static void test_Y17_rapid_reset(void **state)
     assert_true(scene_until(&s, scene_was_told, &s, 3000));
     uint64_t took_ms = scene_now_ms(&s) - start_ms;
     assert_int_equal(s.code, P2P_ELIMIT);
-    assert_true((uint64_t)identify_starts <= YAMUX_RESETS_BURST + took_ms / 5 + 1);
+    assert_true((uint64_t)identify_starts <= MUXER_RESETS_BURST + took_ms / 5 + 1);
+    scene_fini(&s);
+}
+
+static void open_and_reset(struct scene *s, struct raw_peer *peer, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        raw_stream(peer, 1 + 2 * i, "/counted");
+        raw_frame(peer, YAMUX_WINDOW, YAMUX_RST, 1 + 2 * i, 0);
+    }
+    raw_push(peer);
+    scene_run(s, s->world.kind == WORLD_SIM ? 60 : 5);
+}
+
+/* What one peer may throw away it may throw away once, over however many connections. The rate is
+ * so low that the time which passes earns nothing. */
+static void test_Y17_rapid_reset_over_several_connections(void **state)
+{
+    static const p2p_stream_events counted = {
+        .size = sizeof(counted), .on_open = counted_open, .on_close = echo_close};
+    static const char *const options[] = {"stream_resets=1", NULL};
+    enum { CONNS = 4, EACH = MUXER_RESETS_BURST / CONNS };
+    struct scene s;
+    struct raw_peer *peer[CONNS];
+    scene_init(&s, kind_of(state), options, false);
+    assert_int_equal(p2p_host_handle(s.victim, "/counted", &counted, NULL), 0);
+    scene_measure(&s);
+    identify_starts = 0;
+    for (int i = 0; i < CONNS; i++)
+        peer[i] = scene_raw(&s);
+    for (int i = 0; i < CONNS; i++)
+        open_and_reset(&s, peer[i], 0, EACH);
+    assert_int_equal(s.disconnected, 0);
+    assert_int_equal(p2p_host_refusals(s.victim, "stream_resets"), 0);
+    for (int i = 0; i < CONNS; i++)
+        open_and_reset(&s, peer[i], EACH, 40); /* what 40 seconds earn */
+    scene_run(&s, 1000);
+    assert_int_equal(s.disconnected, CONNS);
+    assert_int_equal(s.code, P2P_ELIMIT);
+    assert_int_equal(p2p_host_refusals(s.victim, "stream_resets"), CONNS);
+    assert_string_equal(s.limit, "stream_resets");
+    assert_true(identify_starts <= MUXER_RESETS_BURST + 40);
     scene_fini(&s);
 }
 
@@ -331,6 +375,7 @@ int main(void)
         BOTH(test_Y15_pings_out_of_place),
         BOTH(test_Y16_goaway),
         BOTH(test_Y17_rapid_reset),
+        BOTH(test_Y17_rapid_reset_over_several_connections),
         cmocka_unit_test(test_Y19_no_credit),
         cmocka_unit_test(test_Y19_echoes_that_nobody_reads),
         BOTH(test_Y22_ends_in_any_order),

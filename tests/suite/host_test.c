@@ -3,6 +3,8 @@
 
 #include "tests/world.h"
 
+#include <p2p/limits.h>
+
 #include "tests/echo.h"
 
 static void echo_of(void **state, size_t bytes)
@@ -329,7 +331,7 @@ static void test_streams_beyond_the_protocols_limit_are_reset(void **state)
 
 /* A peer that fills many streams of a reader that is stuck loses streams, not the host its memory.
  */
-static void memory_per_peer(void **state, const char *limit, int want_reset)
+static void memory_has_a_limit(void **state, const char *limit, bool want_reset)
 {
     static const p2p_stream_events mute = {
         .size = sizeof(mute), .on_read = mute_read, .on_close = echo_close};
@@ -349,6 +351,9 @@ static void memory_per_peer(void **state, const char *limit, int want_reset)
     int reset = 0;
     for (int i = 0; i < 8; i++)
         reset += side[i].closed && side[i].close_code == P2P_ERESET;
+    char name[40];
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(limit, "="), limit);
+    assert_int_equal(p2p_host_refusals(b, name), reset);
     if (want_reset)
         assert_in_range(reset, 1, 7);
     else
@@ -370,8 +375,66 @@ static void memory_per_peer(void **state, const char *limit, int want_reset)
 
 static void test_a_peers_memory_has_a_limit(void **state)
 {
-    memory_per_peer(state, "memory_per_peer=1M", 1);
-    memory_per_peer(state, "memory_per_peer=2M", 0);
+    memory_has_a_limit(state, "memory_per_peer=1M", true);
+    memory_has_a_limit(state, "memory_per_peer=2M", false);
+}
+
+static void test_a_connections_memory_has_a_limit(void **state)
+{
+    memory_has_a_limit(state, "memory_per_conn=1M", true);
+    memory_has_a_limit(state, "memory_per_conn=2M", false);
+}
+
+/* One peer alone has half of all memory at most. */
+static void test_all_memory_has_a_limit(void **state)
+{
+    memory_has_a_limit(state, "memory=2M", true);
+    memory_has_a_limit(state, "memory=6M", false);
+}
+
+/* Ten streams are let in by the limit, which the option sets to that, and no eleventh; one ends,
+ * and there is room for another. */
+static void streams_have_a_limit(void **state, const char *limit, bool ours)
+{
+    static const p2p_stream_events mute = {
+        .size = sizeof(mute), .on_read = mute_read, .on_close = echo_close};
+    const char *options[] = {limit, NULL};
+    enum { ALLOWED = 10 };
+    struct world world;
+    struct side side[ALLOWED + 2] = {{0}};
+    char addr[256], name[40];
+    world_init(&world, kind_of(state), 1, false);
+    p2p_host *a = world_host(&world, ours ? options : NULL);
+    p2p_host *b = world_host(&world, ours ? NULL : options), *limited = ours ? a : b;
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(limit, "="), limit);
+    assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &mute, NULL), 0);
+    world_addr(b, addr, sizeof(addr));
+    for (int i = 0; i < ALLOWED + 2; i++) {
+        side[i].to_send = 1;
+        open_echo(a, addr, &side[i]);
+        world_run(&world, i == 0 ? 1000 : 200); /* identify is done by then */
+        assert_int_equal(side[i].closed, i == ALLOWED);
+        assert_int_equal(p2p_host_refusals(limited, name), i >= ALLOWED);
+        if (i == ALLOWED) {
+            assert_int_equal(side[i].close_code, ours ? P2P_ELIMIT : P2P_ERESET);
+            p2p_stream_reset(side[0].stream, 0);
+            world_run(&world, 200);
+        }
+    }
+    for (int i = 1; i < ALLOWED + 2; i++)
+        if (!side[i].closed)
+            p2p_stream_reset(side[i].stream, 0);
+    world_fini(&world);
+}
+
+static void test_streams_of_a_peer_of_a_protocol_and_of_all_have_a_limit(void **state)
+{
+    if (!world_is_quic()) /* there no more can be opened: the eleventh waits */
+        streams_have_a_limit(state, "streams_in=10", false);
+    streams_have_a_limit(state, "protocol_streams=10", false);
+    streams_have_a_limit(state, "streams_total=10", false);
+    streams_have_a_limit(state, "streams_out=10", true);
+    streams_have_a_limit(state, "streams_total=10", true);
 }
 
 /* ---- messages ---- */
@@ -540,6 +603,9 @@ int main(void)
         BOTH(test_a_hundred_streams_at_once),
         BOTH(test_streams_beyond_the_protocols_limit_are_reset),
         BOTH(test_a_peers_memory_has_a_limit),
+        BOTH(test_a_connections_memory_has_a_limit),
+        BOTH(test_all_memory_has_a_limit),
+        BOTH(test_streams_of_a_peer_of_a_protocol_and_of_all_have_a_limit),
         BOTH(test_a_request_and_its_reply),
         BOTH(test_messages_at_both_sides_of_their_limit),
         BOTH(test_a_request_nobody_answers_ends_at_its_deadline),

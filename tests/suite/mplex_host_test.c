@@ -178,7 +178,7 @@ static void test_M03_a_slow_reader_loses_its_stream_and_no_other(void **state)
     assert_true(side.sent < 32 << 20);
     assert_true(sloth.over);
     assert_int_equal(sloth.code, P2P_ELIMIT);
-    assert_string_equal(sloth.limit, "stream_unread");
+    assert_string_equal(sloth.limit, "mplex_unread");
     assert_true(world_until(&p.world, closed, &other, 20000));
     assert_int_equal(other.close_code, 0);
     assert_int_equal(other.got, 1 << 20);

@@ -38,8 +38,6 @@ enum {
     QUIC_GHOST_BYTES_MAX = 4 * 1024 * 1024, /* of dead streams, sent and not acknowledged */
     QUIC_UNACKED_MAX = 16 * 1024 * 1024,    /* of one stream */
     /* Streams opened and reset before their handler was done: as yamux. */
-    QUIC_RESET_US = 1000 * 1000 / 200,
-    QUIC_RESETS_BURST = 512,
     QUIC_DATAGRAM_QUEUE = 64 * 1024,  /* bytes waiting, each way */
     QUIC_LATE_CRYPTO_MAX = 64 * 1024, /* tickets and such, after the handshake */
 
@@ -186,7 +184,6 @@ struct quic_session {
     struct quic_cid *cids;
     struct list ghosts; /* quic_stream.base.all: over here, but ngtcp2 still holds their bytes */
     size_t ghost_bytes;
-    struct rate resets;
     struct quic_datagrams in, out;
     size_t late_crypto;
     struct io_addr local, remote; /* of the path that was used last */
@@ -250,7 +247,7 @@ struct quic_stream {
     bool shut;          /* the remote wants no more of ours */
     bool blocked;       /* by the remote's window */
     bool fin_written, fin_alone, fin_acked;
-    bool answered; /* bytes of ours have left on it */
+    bool answered; /* bytes of its handler have left on it */
     bool ghost;    /* the connection is done with it: on session->ghosts */
 };
 

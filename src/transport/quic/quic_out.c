@@ -38,7 +38,7 @@ static void wrote(struct quic_stream *s, size_t n, bool end)
 {
     struct muxer_stream *base = &s->base;
     p2p__outq_sent(&base->out, n);
-    s->answered |= n > 0;
+    s->answered |= muxer_answers(base, n);
     if (end && outq_unsent(&base->out) == 0) {
         s->fin_written = true;
         s->fin_alone = n == 0;

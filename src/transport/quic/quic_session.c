@@ -220,6 +220,7 @@ static struct quic_session *session_new(struct quic_endpoint *endpoint, bool ini
         .conn_window_max = shard->limits.conn_window_max,
         .keepalive_ms = shard->limits.keepalive_ms,
         .keepalive_timeout_ms = shard->limits.keepalive_timeout_ms,
+        .resets_per_s = shard->limits.stream_resets,
         .stream_head = sizeof(struct stream_head),
         .hash_key = shard->hash_key,
         .pool = &shard->pool,

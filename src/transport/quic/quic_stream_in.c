@@ -92,7 +92,7 @@ static int stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t 
 /* A stream that is opened and reset before its handler was done is work for nothing. */
 static bool for_nothing(ngtcp2_conn *conn, int64_t id, const struct quic_stream *s)
 {
-    return !ngtcp2_conn_is_local_stream(conn, id) && (!s || !s->answered);
+    return !ngtcp2_conn_is_local_stream(conn, id) && (!s || !(s->answered || s->fin_written));
 }
 
 static int stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t final_size, uint64_t code,
@@ -101,8 +101,7 @@ static int stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t final_size, uint
     struct quic_session *self = user;
     struct quic_stream *s = stream;
     (void)final_size;
-    if (for_nothing(conn, id, s) &&
-        !rate_take(&self->resets, self->shard->now_us, QUIC_RESET_US, QUIC_RESETS_BURST))
+    if (for_nothing(conn, id, s) && !muxer_reset_take(&self->base.muxer, self->shard->now_us))
         return fail(self, P2P_ELIMIT, "the remote opens streams and resets them, again and again");
     if (!s || s->ghost)
         return 0;
