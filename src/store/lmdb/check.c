@@ -93,8 +93,8 @@ static size_t word(const uint8_t *at)
  * that none may be in use. */
 static bool check_free(struct check *self, const uint8_t *list, size_t len)
 {
-    size_t count = len >= sizeof(size_t) ? word(list) : SIZE_MAX;
-    if (count > len / sizeof(size_t) - 1 || len % sizeof(size_t))
+    size_t count = len >= sizeof(size_t) ? word(list) : 0;
+    if (len < sizeof(size_t) || len % sizeof(size_t) || count > len / sizeof(size_t) - 1)
         return wrong(self, "it is damaged: a list of free pages");
     size_t before = SIZE_MAX;
     for (size_t i = 1; i <= count; i++) {
