@@ -95,7 +95,7 @@ int p2p_multiaddr_next(const p2p_multiaddr *self, size_t *offset, p2p_multiaddr_
 int p2p_multiaddr_encapsulate(p2p_multiaddr *self, const p2p_multiaddr *inner)
 {
     assert(self->len <= P2P_MULTIADDR_MAX && inner->len <= P2P_MULTIADDR_MAX);
-    struct shape outer_shape, inner_shape;
+    struct shape outer_shape = {0}, inner_shape = {0};
     int err = examine(self->bytes, self->len, &outer_shape);
     if (err == 0)
         err = examine(inner->bytes, inner->len, &inner_shape);
