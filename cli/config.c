@@ -289,7 +289,8 @@ static int begin(struct settings *self, struct cli *cli, bool serve)
     if (self->config && self->settings)
         return 0;
     settings_close(self);
-    return report(cli, P2P_ENOMEM, "out of memory");
+    (void)report(cli, P2P_ENOMEM, "out of memory");
+    return EXIT_OTHER;
 }
 
 int settings_open(struct settings *self, struct cli *cli, bool serve)

@@ -39,6 +39,15 @@ static inline void netns_add_link_local(void)
     int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(ioctl(fd, SIOCSIFADDR, &request), 0);
+    /* The kernel calls a new address tentative for a moment; until then nothing can be bound to it.
+     */
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6,
+                              .sin6_addr = request.ifr6_addr,
+                              .sin6_scope_id = (uint32_t)request.ifr6_ifindex};
+    int tries = 0;
+    while (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 && tries++ < 500)
+        usleep(10000);
+    assert_true(tries <= 500);
     close(fd);
 }
 

@@ -239,6 +239,7 @@ static void arm(struct p2p_conn *self)
         at = HEAP_NEVER;
     }
     if (self->stage == CONN_OPEN || !self->link) {
+        assert(self->muxer);
         uint64_t due = self->muxer->ops->deadline(self->muxer);
         at = due < at ? due : at;
     }

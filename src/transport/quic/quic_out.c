@@ -1,6 +1,7 @@
 /* Packets out: what is due, streams in turn, in trains that the system sends in one piece. */
 #include "transport/quic/quic.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -112,6 +113,7 @@ static ngtcp2_ssize write_packet(struct quic_session *self, uint8_t *to, size_t 
         case NGTCP2_ERR_WRITE_MORE:
             continue;
         case NGTCP2_ERR_STREAM_DATA_BLOCKED:
+            assert(s); /* said of a stream only */
             s->blocked = true;
             list_remove(&s->base.due);
             continue;

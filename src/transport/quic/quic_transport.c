@@ -1,6 +1,7 @@
 /* The table that the host sees: endpoints are shared by whoever listens and dials on them. */
 #include "transport/quic/quic.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <p2p/error.h>
@@ -118,6 +119,7 @@ static int quic_listen(struct transport *base, const p2p_multiaddr *addr,
         rc = p2p__quic_endpoint_new(self, &at, &endpoint, sys_errno);
     if (rc < 0)
         return rc;
+    assert(endpoint);
     make_secrets(self);
     endpoint->listening = true;
     *out = &endpoint->listener;
