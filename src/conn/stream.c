@@ -47,6 +47,7 @@ void p2p__stream_mark(struct p2p_stream *self)
     if (self->flags & STREAM_DEAD)
         return;
     if (self->mux) {
+        assert(self->conn);
         muxer_make_ready(self->mux);
         conn_mark(self->conn);
     } else {
