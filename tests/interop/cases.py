@@ -463,7 +463,7 @@ def client_case(name, *args, seconds=60, only=None):
         if not os.access(world.client, os.X_OK):
             raise Skip(f"{world.client} is not built")
         names, values = world.ours.options[::2], world.ours.options[1::2]
-        options = [f"{name.lstrip('-')}={value}" for name, value in zip(names, values)]
+        options = [value if name == "-o" else f"{name.lstrip('-')}={value}" for name, value in zip(names, values)]
         run([world.client, world.listener.addr, *args, *options], deadline).expect(0)
     return Case(name, case, seconds, only=only)
 

@@ -3,15 +3,15 @@
 What is above the channel and the muxer is the same for all of them and has its tests in cases.py."""
 
 import secrets
-import tempfile
 from pathlib import Path
 
 import cases
 from cases import Case, InWorld, OutWorld, dial_case, require
-from children import Fail
+from children import Fail, run
+from peers import FOLDER, WEB, make_web
 
-FOLDER = tempfile.TemporaryDirectory()
 TCP, WS = "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"
+WSS = "/ip4/127.0.0.1/tcp/0/tls/ws"
 QUIC = "/ip4/127.0.0.1/udp/0/quic-v1"
 
 
@@ -76,6 +76,13 @@ def out_with(*options):
     return case
 
 
+def untrusted(world, deadline):
+    """Without the option that trusts the peer's certificate."""
+    done = run([world.ours.path, "ping", world.listener.addr, "-c", "1", "--json"], deadline)
+    require(done.code == 35 and "not signed by an authority that is trusted here" in done.err,
+            f"exit {done.code}: {done.err}")
+
+
 IN = [
     dial_case("ping", "ping"),
     dial_case("identify", "identify"),
@@ -108,6 +115,10 @@ COMBOS = [
           more_in=[cases.in_their_key(t) for t in KEYS],
           more_out=[cases.out_their_key(t) for t in KEYS] + [cases.out_our_key(t) for t in KEYS]),
     Combo("ws", ["go", "js", "rust"], ["--transport", "ws"], listen=WS),
+    Combo("ws-psk", ["go", "js", "rust"], ["--transport", "ws", "--psk", PSK], ["--psk", PSK], listen=WS),
+    Combo("wss", ["go", "js", "rust"] if make_web() else [], ["--transport", "wss", "--web", WEB],
+          ["-o", f"wss_cert={WEB}", "-o", f"wss_ca={WEB}"], listen=WSS,
+          more_out=[Case("untrusted", untrusted, only="peers")]),
     Combo("mplex", ["js"], ["--muxer", "mplex"], ["--muxer", "mplex"], muxer="/mplex/6.7.0"),
     Combo("psk", ["js", "go", "rust"], ["--psk", PSK], ["--psk", PSK],
           more_in=[Case("other-network", in_with("--psk", OTHER_PSK)), Case("no-network", in_with("--psk", ""))],

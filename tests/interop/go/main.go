@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,13 +39,13 @@ func emit(v m) {
 	json.NewEncoder(os.Stdout).Encode(v)
 }
 
-type options struct{ transport, security, muxer, keyType, port, psk string }
+type options struct{ transport, security, muxer, keyType, port, psk, web string }
 
 func parse(args []string) (o options, rest []string, err error) {
-	o = options{"tcp", "noise", "yamux", "ed25519", "0", ""}
+	o = options{"tcp", "noise", "yamux", "ed25519", "0", "", ""}
 	names := map[string]*string{"--transport": &o.transport, "--security": &o.security,
 		"--muxer": &o.muxer, "--key-type": &o.keyType, "--port": &o.port,
-		"--psk": &o.psk}
+		"--psk": &o.psk, "--web": &o.web}
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "--") {
 			rest = append(rest, args[i])
@@ -81,6 +83,21 @@ func muxerID(name string) (string, error) {
 	return "", fmt.Errorf("muxer %s is not available here", name)
 }
 
+// webTLS serves the certificate of a file, with its key, and trusts it.
+func webTLS(file string) (serve, trust *tls.Config, err error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := tls.X509KeyPair(pem, pem)
+	if err != nil {
+		return nil, nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	return &tls.Config{Certificates: []tls.Certificate{cert}}, &tls.Config{RootCAs: roots}, nil
+}
+
 func transportOption(o options) (libp2p.Option, string, error) {
 	addr := "/ip4/127.0.0.1/tcp/" + o.port
 	switch o.transport {
@@ -90,6 +107,13 @@ func transportOption(o options) (libp2p.Option, string, error) {
 		return libp2p.Transport(websocket.New), addr + "/ws", nil
 	case "quic":
 		return libp2p.Transport(libp2pquic.NewTransport), "/ip4/127.0.0.1/udp/" + o.port + "/quic-v1", nil
+	case "wss":
+		serve, trust, err := webTLS(o.web)
+		if err != nil {
+			return nil, "", err
+		}
+		return libp2p.Transport(websocket.New, websocket.WithTLSConfig(serve),
+			websocket.WithTLSClientConfig(trust)), addr + "/tls/ws", nil
 	}
 	return nil, "", fmt.Errorf("transport %s is not available here", o.transport)
 }

@@ -18,9 +18,11 @@ export function emit (event) {
 
 const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', rsa: 'RSA' }
 const TRANSPORTS = {
-  tcp: { make: tcp, base: 'tcp', end: '' },
-  ws: { make: webSockets, base: 'tcp', end: '/ws' },
-  quic: { make: quic, base: 'udp', end: '/quic-v1' }
+  tcp: { make: () => tcp(), base: 'tcp', end: '' },
+  ws: { make: () => webSockets(), base: 'tcp', end: '/ws' },
+  // Whom it trusts as a client is in NODE_EXTRA_CA_CERTS.
+  wss: { make: pem => webSockets({ https: { cert: pem, key: pem } }), base: 'tcp', end: '/tls/ws' },
+  quic: { make: () => quic(), base: 'udp', end: '/quic-v1' }
 }
 const SECURITY = { noise, tls }
 const MUXERS = {
@@ -47,7 +49,7 @@ export async function newHost (options, listens) {
     start: !listens,
     privateKey: await newKey(options['key-type']),
     addresses: { listen: listens ? [`/ip4/127.0.0.1/${transport.base}/${options.port}${transport.end}`] : [] },
-    transports: [transport.make()],
+    transports: [transport.make(options.web === '' ? undefined : await readFile(options.web))],
     connectionEncrypters: [security()],
     connectionProtector: options.psk === '' ? undefined : preSharedKey({ psk: await readFile(options.psk) }),
     streamMuxers: muxers(),

@@ -6,7 +6,7 @@ import { emit } from './host.mjs'
 import { listen } from './serve.mjs'
 
 function parse (argv) {
-  const options = { transport: 'tcp', security: 'noise', muxer: 'yamux', 'key-type': 'ed25519', port: '0', psk: '' }
+  const options = { transport: 'tcp', security: 'noise', muxer: 'yamux', 'key-type': 'ed25519', port: '0', psk: '', web: '' }
   const rest = []
   for (let i = 0; i < argv.length; i++) {
     if (!argv[i].startsWith('--')) {

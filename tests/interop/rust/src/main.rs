@@ -27,6 +27,7 @@ fn parse(args: impl Iterator<Item = String>) -> Res<(Options, Vec<String>)> {
         port: "0".into(),
         record: "none".into(),
         psk: "".into(),
+        web: "".into(),
         identify: true,
         ping_every: Duration::from_secs(3600),
     };
@@ -40,6 +41,7 @@ fn parse(args: impl Iterator<Item = String>) -> Res<(Options, Vec<String>)> {
             "--port" => &mut o.port,
             "--record" => &mut o.record,
             "--psk" => &mut o.psk,
+            "--web" => &mut o.web,
             _ if arg.starts_with("--") => return Err(format!("option {arg}: unknown").into()),
             _ => {
                 rest.push(arg);

@@ -25,6 +25,8 @@ pub struct Options {
     pub record: String,
     /// The file with the key of a private network, or empty.
     pub psk: String,
+    /// The file with the certificate of secure WebSocket and its key, or empty.
+    pub web: String,
     pub identify: bool,
     pub ping_every: Duration,
 }

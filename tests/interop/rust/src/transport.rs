@@ -62,13 +62,34 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 type Bytes = Box<dyn Io>;
 
-fn bytes(name: &str) -> Res<Boxed<Bytes>> {
+/// Serves the certificate of a file, with its key, and trusts it.
+fn web_tls(file: &str) -> Res<websocket::tls::Config> {
+    let (mut certs, mut key) = (vec![], None);
+    for part in pem::parse_many(std::fs::read(file)?)? {
+        match part.tag() {
+            "CERTIFICATE" => certs.push(websocket::tls::Certificate::new(part.into_contents())),
+            _ => key = Some(websocket::tls::PrivateKey::new(part.into_contents())),
+        }
+    }
+    let mut config = websocket::tls::Config::builder();
+    config.add_trust(certs.first().ok_or("no certificate")?)?;
+    config.server(key.ok_or("no key")?, certs)?;
+    Ok(config.finish())
+}
+
+fn bytes(options: &Options) -> Res<Boxed<Bytes>> {
+    let name = options.transport.as_str();
     let tcp = tcp::tokio::Transport::new(tcp::Config::default());
     match name {
         "tcp" => Ok(tcp.map(|io, _| Box::new(io) as Bytes).boxed()),
         "ws" => Ok(websocket::Config::new(tcp)
             .map(|io, _| Box::new(io) as Bytes)
             .boxed()),
+        "wss" => {
+            let mut ws = websocket::Config::new(tcp);
+            ws.set_tls_config(web_tls(&options.web)?);
+            Ok(ws.map(|io, _| Box::new(io) as Bytes).boxed())
+        }
         _ => Err(format!("transport {name} is not available here").into()),
     }
 }
@@ -93,7 +114,7 @@ pub fn build(options: &Options, key: &Keypair) -> Res<Boxed<(PeerId, StreamMuxer
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
             .boxed());
     }
-    let mut plain = bytes(&options.transport)?;
+    let mut plain = bytes(options)?;
     if !options.psk.is_empty() {
         plain = private(plain, &options.psk)?;
     }
@@ -123,6 +144,10 @@ pub fn listen_addr(options: &Options) -> Res<Multiaddr> {
     if options.transport == "quic" {
         return Ok(format!("/ip4/127.0.0.1/udp/{}/quic-v1", options.port).parse()?);
     }
-    let end = if options.transport == "ws" { "/ws" } else { "" };
+    let end = match options.transport.as_str() {
+        "ws" => "/ws",
+        "wss" => "/tls/ws",
+        _ => "",
+    };
     Ok(format!("/ip4/127.0.0.1/tcp/{}{end}", options.port).parse()?)
 }
