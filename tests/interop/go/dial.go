@@ -115,7 +115,8 @@ func identifyTest(ctx context.Context, h host.Host, to *peer.AddrInfo, _ []strin
 	if _, rest := multiaddr.SplitFirst(local); manet.IsIPUnspecified(local) {
 		local = multiaddr.StringCast("/ip4/127.0.0.1" + rest.String())
 	}
-	if !local.Equal(observed) {
+	// /wss is the older way to write /tls/ws
+	if strings.Replace(local.String(), "/wss", "/tls/ws", 1) != observed.String() {
 		return r, fmt.Errorf("observed address is %s, ours %s", id.ObservedAddr, local)
 	}
 	if id.AgentVersion == "" || len(id.ListenAddrs) == 0 {

@@ -62,7 +62,7 @@ async function identifyTest (to) {
       throw new Error(`protocol ${want} is not in the list`)
     }
   }
-  if (!/^\/ip4\/127\.0\.0\.1\/(tcp|udp)\/\d+(\/ws|\/quic-v1)?(\/p2p\/\w+)?$/.test(result.observed_addr ?? '')) {
+  if (!/^\/ip4\/127\.0\.0\.1\/(tcp|udp)\/\d+(\/ws|\/tls\/ws|\/quic-v1)?(\/p2p\/\w+)?$/.test(result.observed_addr ?? '')) {
     throw new Error(`observed address is ${result.observed_addr}`)
   }
   if (!id.agentVersion || id.listenAddrs.length === 0) {
