@@ -17,9 +17,9 @@ extern "C" {
 
 typedef struct p2p_limit_info {
     size_t size;
-    const char *name; /* of the option that sets it, or "gater"; static storage */
-    uint64_t value; /* what is allowed: a number, bytes or milliseconds; 0 for allow, deny, gater */
-    uint64_t used;  /* of a limit of the whole host, what it uses now; else 0 */
+    const char *name;  /* of the option that sets it; static storage */
+    uint64_t value;    /* what is allowed: a number, bytes or milliseconds */
+    uint64_t used;     /* of a limit of the whole host, what it uses now; else 0 */
     uint64_t refusals; /* since the host was made */
 } p2p_limit_info;
 #define P2P_LIMIT_INFO_INIT                                                                        \

@@ -6,37 +6,16 @@
 
 #define WINDOW_US (1000 * 1000)
 
-/* Options, but for "gater", which is the application's. */
+/* Of the options that set them. */
 static const char *const names[] = {
-    "conns_in",
-    "conns_out",
-    "conns_per_peer",
-    "conns_per_ip",
-    "conns_per_56",
-    "conns_per_subnet",
-    "conn_interval",
-    "half_open",
-    "fds",
-    "half_open_per_ip",
-    "streams_total",
-    "streams_in",
-    "streams_out",
-    "protocol_streams",
-    "streams_per_protocol",
-    "stream_resets",
-    "memory",
-    "memory_per_conn",
-    "memory_per_peer",
-    "mplex_unread",
-    "deny",
-    "allow",
-    "gater",
+    "conns_in",     "conns_out",        "conns_per_peer",       "conns_per_ip",
+    "conns_per_56", "conns_per_subnet", "conn_interval",        "half_open",
+    "fds",          "half_open_per_ip", "streams_total",        "streams_in",
+    "streams_out",  "protocol_streams", "streams_per_protocol", "stream_resets",
+    "memory",       "memory_per_conn",  "memory_per_peer",      "mplex_unread",
 };
 
-enum {
-    COUNT = sizeof(names) / sizeof(*names),
-    DENIALS = 3, /* the last ones: a decision, not a number */
-};
+enum { COUNT = sizeof(names) / sizeof(*names) };
 
 _Static_assert((int)COUNT <= (int)LIMITS_MAX, "one counter each");
 
@@ -70,10 +49,8 @@ void p2p__refused(p2p_host *host, const char *name, const char *message)
 static void tell(p2p_host *host, size_t i)
 {
     struct refusal *refusal = &host->refusals.of[i];
-    const p2p_error why = {.size = sizeof(why),
-                           .code = i < COUNT - DENIALS ? P2P_ELIMIT : P2P_EDENIED,
-                           .limit = names[i],
-                           .message = refusal->message};
+    const p2p_error why = {
+        .size = sizeof(why), .code = P2P_ELIMIT, .limit = names[i], .message = refusal->message};
     refusal->told = refusal->count;
     if (host->events && host->events->on_limit)
         host->events->on_limit(host, &why, host->events_user);
