@@ -176,12 +176,17 @@ void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint
     for (size_t i = 0; i < addr_count && taken < REMEMBER_LEARNED_MAX; i++) {
         p2p_multiaddr addr;
         p2p_peer_id named;
+        struct addr_facts facts;
         struct transport *transport;
         const char *why;
         if (p2p_multiaddr_decode(addrs[i].base, addrs[i].len, &addr) < 0)
             continue;
         p2p__addr_take_peer(&addr, &named);
-        /* Names would make us ask name servers for whatever a peer likes. */
+        /* Names would make us ask name servers for whatever a peer likes; paths and numbers, open
+         * sockets of this machine. */
+        p2p__addr_facts(&addr, &facts);
+        if (facts.reach == REACH_NONE || facts.reach == REACH_UNUSABLE)
+            continue;
         if (named.len == 0 && p2p__transport_find(host, &addr, &transport, &why) == 0)
             taken += p2p__peer_put_addr(host, peer, &addr, REMEMBER_LEARNED_MS, true) == 0;
     }

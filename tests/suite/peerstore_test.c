@@ -220,6 +220,35 @@ static void test_what_the_application_said_stays(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
+/* A peer must not make us open sockets of this machine by name, nor send to groups. */
+static void test_a_peer_names_only_ip_addresses(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    static const char *const told[] = {"/unix/%2Frun%2Fother.sock", "/memory/7",
+                                       "/dns4/example.com/tcp/1",   "/ip4/224.0.0.1/tcp/1",
+                                       "/ip4/0.0.0.0/tcp/1",        "/ip4/192.0.2.9/tcp/1",
+                                       "/ip6/ff02::1/tcp/1",        "/ip4/10.0.0.1/tcp/1"};
+    enum { COUNT = sizeof(told) / sizeof(*told) };
+    struct world world;
+    p2p_multiaddr addrs[COUNT];
+    struct p2p__const_iov iov[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(p2p_multiaddr_parse(told[i], &addrs[i]), 0);
+        iov[i] = (struct p2p__const_iov){addrs[i].bytes, addrs[i].len};
+    }
+    p2p_host *host = open_host(&world);
+    p2p_peer_id id = peer_of(1);
+    assert_non_null(p2p__peer_get(host, &id));
+    p2p__peer_learn(host, &id, true, 1, iov, COUNT);
+    assert_int_equal(count_addrs(host, &id), 2);
+    assert_string_equal(known_addr(host, &id, 0).text, "/ip4/10.0.0.1/tcp/1");
+    assert_string_equal(known_addr(host, &id, 1).text, "/ip4/192.0.2.9/tcp/1");
+    world_fini(&world);
+    assert_int_equal(unlink(file), 0);
+}
+
 /* More peers than are kept tell of themselves: each new one displaces the oldest, and never what
  * the application said. */
 static void test_a_flood_of_peers(void **state)
@@ -341,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_remembers_sim),
         cmocka_unit_test(test_newer_records_win_also_after_a_restart),
         cmocka_unit_test(test_what_the_application_said_stays),
+        cmocka_unit_test(test_a_peer_names_only_ip_addresses),
         cmocka_unit_test(test_a_flood_of_peers),
         cmocka_unit_test(test_V04_a_damaged_store),
         cmocka_unit_test(test_V02_a_full_store),
