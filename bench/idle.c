@@ -174,13 +174,27 @@ static void allow_descriptors(size_t count)
 
 int main(int argc, char **argv)
 {
+    /* clang-format off */
     static const char *const server[] = {
-        "listen", "/ip4/127.0.0.1/tcp/0", "conns_in", "20000", "half_open",
-        "20000",  "streams_in",           "100000",   NULL,
+        "listen", "/ip4/127.0.0.1/tcp/0",
+        "conns_in", "20000",
+        "half_open", "20000",
+        "fds", "20000",
+        "streams_in", "100000",
+        "streams_total", "100000",
+        "protocol_streams", "100000",
+        NULL,
     };
     static const char *const client[] = {
-        "listen", "/ip4/127.0.0.1/tcp/0", "conns_out", "20000", "conns_per_peer", "20000", NULL,
+        "listen", "/ip4/127.0.0.1/tcp/0",
+        "conns_out", "20000",
+        "conns_per_peer", "20000",
+        "fds", "20000",
+        "streams_out", "100000",
+        "streams_total", "100000",
+        NULL,
     };
+    /* clang-format on */
     struct run self = {.conn_count = (size_t)argument(argc, argv, 1, 10000),
                        .each = (size_t)argument(argc, argv, 2, 4)};
     struct remote remote;
