@@ -52,6 +52,7 @@ static void events_run(struct work *work)
     tell_warning(self);
     if (self->interfaces_changed && !self->closing) {
         p2p__listen_refresh(self);
+        p2p__transports_interfaces_changed(self);
         self->udp_hole = self->ip6_hole = (struct black_hole){0}; /* another network, perhaps */
     }
     self->interfaces_changed = false;

@@ -110,6 +110,7 @@ void p2p__passage_close(struct shard *shard, struct passage *passage);
 
 int p2p__transports_init(p2p_host *host);
 void p2p__transports_fini(p2p_host *host);
+void p2p__transports_interfaces_changed(p2p_host *host);
 /* Another one, for a service; the host frees it. NULL: no memory. */
 struct transport *p2p__host_add_transport(p2p_host *host, const struct transport_ops *ops);
 /* Which transport an address without /p2p/PEER is for: 0; P2P_ENOTSUP or P2P_EADDR with a sentence

@@ -50,6 +50,15 @@ void p2p__transports_fini(p2p_host *self)
     }
 }
 
+void p2p__transports_interfaces_changed(p2p_host *self)
+{
+    for (struct list *node = self->transports.next; node != &self->transports; node = node->next) {
+        struct transport *transport = P2P__CONTAINER(node, struct transport, node);
+        if (transport->ops->interfaces_changed)
+            transport->ops->interfaces_changed(transport);
+    }
+}
+
 int p2p__transport_find(const p2p_host *self, const p2p_multiaddr *addr, struct transport **out,
                         const char **why)
 {

@@ -73,6 +73,8 @@ struct transport_ops {
     /* The address of an end of a connection that came from here. */
     void (*addr)(const struct transport *, const struct p2p_conn *, bool remote,
                  p2p_multiaddr *out);
+    /* This machine may have other addresses now. NULL: nothing to do. */
+    void (*interfaces_changed)(struct transport *);
     /* All connections and listeners are gone. NULL: nothing to do. */
     void (*fini)(struct transport *);
 };

@@ -3,9 +3,9 @@
  *
  * quic_transport.c is the table that the host sees. quic_endpoint.c owns a socket and routes what
  * comes; quic_stranger.c answers what belongs to no session, quic_grave.c what belongs to one that
- * is over. quic_session.c is a session's life, quic_end.c why it ended, quic_out.c writes packets,
- * quic_stream.c, quic_stream_in.c and quic_datagram.c are what they carry; quic_tls.c and
- * quic_aead.c the handshake and the ciphers. */
+ * is over. quic_session.c is a session's life, quic_end.c why it ended, quic_move.c a new address
+ * of ours, quic_out.c writes packets, quic_stream.c, quic_stream_in.c and quic_datagram.c are what
+ * they carry; quic_tls.c and quic_aead.c the handshake and the ciphers. */
 #ifndef P2P_TRANSPORT_QUIC_QUIC_H
 #define P2P_TRANSPORT_QUIC_QUIC_H
 
@@ -60,6 +60,9 @@ struct quic {
     uint8_t reset_secret[QUIC_SECRET_LEN], token_secret[QUIC_SECRET_LEN];
     bool secrets;
     uint8_t *train; /* IO_TRAIN_BYTES, packets on their way to the socket */
+    struct work move;
+    struct timer move_timer;
+    uint64_t move_again_us;
 };
 
 /* ---- an endpoint: one socket, and whoever is behind it ---- */
@@ -187,6 +190,7 @@ struct quic_session {
     struct quic_datagrams in, out;
     size_t late_crypto;
     struct io_addr local, remote; /* of the path that was used last */
+    struct io_addr tried;         /* migration to this address has begun; family 0: to none */
     int failure;                  /* enum p2p_code, noted by a callback that fails */
     uint64_t failure_code;        /* QUIC's, for it; 0: none of its own */
     const char *failure_text;
@@ -230,6 +234,11 @@ void p2p__quic_fail(struct quic_session *, int liberr);
 void p2p__quic_farewell(struct quic_session *, bool application, uint64_t code);
 /* Over, in silence. */
 void p2p__quic_over(struct quic_session *, struct session_end end);
+
+/* quic_move.c */
+void p2p__quic_move_init(struct quic *);
+void p2p__quic_move_fini(struct quic *);
+void p2p__quic_interfaces_changed(struct quic *);
 
 /* quic_out.c */
 size_t p2p__quic_pump(struct session *, size_t max_bytes, uint64_t now_us, bool *more);

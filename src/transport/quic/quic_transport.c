@@ -21,6 +21,7 @@ static struct quic_endpoint *endpoint_of(const struct transport_listener *base)
 static void init(struct transport *base)
 {
     list_init(&quic_of_transport(base)->endpoints);
+    p2p__quic_move_init(quic_of_transport(base));
 }
 
 static int claim(const struct transport *base, const p2p_multiaddr *addr, const char **why)
@@ -91,6 +92,7 @@ static int dial(struct transport *base, const p2p_multiaddr *addr, unsigned flag
     const struct io_addr any = {.family = remote.family};
     if (!endpoint && (rc = p2p__quic_endpoint_new(self, &any, &endpoint, sys_errno)) < 0)
         return rc == P2P_ELISTEN ? P2P_ECONN : rc;
+    (void)base->shard->io->ops->watch_interfaces(base->shard->io);
     if (!endpoint->udp->ops->source(endpoint->udp, &remote, &local))
         rc = P2P_ECONN;
     if (rc == 0)
@@ -185,9 +187,15 @@ static void addr_of(const struct transport *base, const struct p2p_conn *conn, b
     p2p__quic_format(remote ? &session->remote : &session->local, out);
 }
 
+static void interfaces_changed(struct transport *base)
+{
+    p2p__quic_interfaces_changed(quic_of_transport(base));
+}
+
 static void fini(struct transport *base)
 {
     struct quic *self = quic_of_transport(base);
+    p2p__quic_move_fini(self);
     while (!list_empty(&self->endpoints))
         p2p__quic_endpoint_free(P2P__CONTAINER(self->endpoints.next, struct quic_endpoint, node));
     p2p__quic_credentials_free(self->credentials);
@@ -209,5 +217,6 @@ const struct transport_ops p2p__transport_quic = {
     .resume = resume,
     .close = close,
     .addr = addr_of,
+    .interfaces_changed = interfaces_changed,
     .fini = fini,
 };
