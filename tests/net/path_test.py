@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Transfers over bad paths, dead ones, and from an address that changes, with the system's own network
+between two namespaces: path_test.py BUILD [arguments]"""
+
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
+
+import cli  # noqa: E402
+import path  # noqa: E402
+
+CLIENT, SERVER, ELSEWHERE = "10.77.0.1", "10.77.0.2", "10.77.0.3"
+ECHO = "/p2p/echo/1.0.0"
+# Silence is noticed after 4 s instead of 40.
+HASTY = ("-o", "keepalive=2s", "-o", "keepalive_timeout=2s")
+NOTICED = 8
+TRANSPORTS = ("tcp", "quic")
+
+
+class Transfer:
+    """p2p cat through an echo: bytes that this process makes up as they are asked for."""
+
+    def __init__(self, machine, addr, size, seed=1):
+        self.process = cli.start("cat", addr, "--protocol", ECHO, "--json", *HASTY, preexec_fn=machine.become,
+                                 stdin=subprocess.PIPE)
+        self.size, self.got = size, 0
+        self.sent_hash, self.got_hash = hashlib.sha256(), hashlib.sha256()
+        self.block = hashlib.shake_128(str(seed).encode()).digest(65536)
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self._write, self._read)]
+        for thread in self.threads:
+            thread.start()
+
+    def _write(self):
+        left = self.size
+        try:
+            while left:
+                piece = self.block[:left]
+                self.process.stdin.write(piece)
+                self.sent_hash.update(piece)
+                left -= len(piece)
+                self.block = self.block[1:] + self.block[:1]
+            self.process.stdin.close()
+        except OSError:
+            pass  # it has ended
+
+    def _read(self):
+        while piece := self.process.stdout.read1(65536):
+            self.got_hash.update(piece)
+            self.got += len(piece)
+
+    def wait_for(self, size):
+        """Until so much has come back."""
+        until = time.monotonic() + cli.TIMEOUT
+        while self.got < size:
+            assert time.monotonic() < until and self.process.poll() is None, f"{self.got} of {self.size}"
+            time.sleep(0.01)
+
+    def finish(self, seconds=120):
+        """(exit code, what it said, seconds it took)"""
+        begun = time.monotonic()
+        code = self.process.wait(timeout=seconds)
+        took = time.monotonic() - begun
+        for thread in self.threads:
+            thread.join(timeout=cli.TIMEOUT)
+        said = self.process.stderr.read().decode()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+        return code, said, took
+
+    def is_whole(self):
+        return self.got == self.size and self.got_hash.digest() == self.sent_hash.digest()
+
+
+class PathTest(unittest.TestCase):
+    def setUp(self):
+        self.client, self.server = path.Machine(), path.Machine()
+        self.path = path.Path(self.client, self.server)
+        self.addCleanup(self.client.close)
+        self.addCleanup(self.server.close)
+        self.addCleanup(self.path.close)
+        self.client.ip("addr", "add", CLIENT + "/24", "dev", "path0")
+        self.server.ip("addr", "add", SERVER + "/24", "dev", "path1")
+        listen = [f"/ip4/{SERVER}/tcp/0"]
+        if QUIC:
+            listen.append(f"/ip4/{SERVER}/udp/0/quic-v1")
+        self.node = cli.Node(*(x for a in listen for x in ("--listen", a)), *HASTY, preexec_fn=self.server.become)
+        self.addCleanup(self.node.stop)
+        self.addrs = dict(zip(TRANSPORTS, self.node.addrs))
+
+    def over_each(self):
+        for name, addr in self.addrs.items():
+            with self.subTest(over=name):
+                yield addr
+
+    def run_on_client(self, *args):
+        return cli.run(*args, preexec_fn=self.client.become)
+
+    def transfers(self, size):
+        for addr in self.over_each():
+            transfer = Transfer(self.client, addr, size)
+            code, said, took = transfer.finish()
+            self.assertEqual(code, 0, said)
+            self.assertTrue(transfer.is_whole())
+            print(f"{self.id().rpartition('.')[2]}, {addr.split('/')[3]}: {size >> 10} KiB both ways in {took:.1f} s",
+                  file=sys.stderr)
+
+    def perf(self, upload, download):
+        for addr in self.over_each():
+            code, out, err = self.run_on_client("perf", addr, "--upload", upload, "--download", download, "--json")
+            self.assertEqual((code, err), (0, ""))
+            result = json.loads(out)
+            self.assertEqual((result["upload_bytes"], result["download_bytes"]), (upload, download))
+
+    # ---- bad paths ----
+
+    def test_loss_and_delay(self):
+        self.path.delay, self.path.loss = 0.060, 0.05
+        self.transfers(512 << 10)
+        self.perf(128 << 10, 128 << 10)
+        self.assertGreater(self.path.lost, 10)
+
+    def test_delay(self):
+        self.path.delay = 0.060
+        self.transfers(8 << 20)
+
+    def test_reordering(self):
+        self.path.delay, self.path.reorder = 0.010, 0.10
+        self.transfers(2 << 20)
+        self.perf(1 << 20, 1 << 20)
+        self.assertGreater(self.path.overtook, 100)
+
+    # ---- dead ones ----
+
+    def dies(self, kill, revive):
+        for addr in self.over_each():
+            transfer = Transfer(self.client, addr, 64 << 20)
+            transfer.wait_for(1 << 20)
+            kill()
+            code, said, took = transfer.finish(60)
+            revive()
+            self.assertIn(code, (7, 28), said)
+            self.assertLess(took, NOTICED)
+            event = json.loads(said.splitlines()[-2 if said.splitlines()[-1].startswith("p2p") else -1])
+            self.assertEqual(event["event"], "error", said)
+            self.node.wait_for("disconnected")
+
+    def set_up(self, up):
+        self.path.up = up
+
+    def set_link(self, to):
+        self.client.ip("link", "set", "path0", to)
+
+    def test_it_dies_silently(self):
+        self.path.delay = 0.005
+        self.dies(lambda: self.set_up(False), lambda: self.set_up(True))
+
+    def test_the_link_goes_down(self):
+        self.path.delay = 0.005
+        self.dies(lambda: self.set_link("down"), lambda: self.set_link("up"))
+
+    def comes_back(self, kill, revive):
+        for addr in self.over_each():
+            transfer = Transfer(self.client, addr, 16 << 20)
+            transfer.wait_for(1 << 20)
+            kill()
+            time.sleep(1.5)
+            had = transfer.got
+            revive()
+            code, said, _ = transfer.finish()
+            self.assertEqual(code, 0, said)
+            self.assertLess(had, transfer.size)
+            self.assertTrue(transfer.is_whole())
+
+    def test_it_is_silent_for_a_while(self):
+        self.path.delay = 0.005
+        self.comes_back(lambda: self.set_up(False), lambda: self.set_up(True))
+
+    def test_the_link_is_down_for_a_while(self):
+        self.path.delay = 0.005
+        self.comes_back(lambda: self.set_link("down"), lambda: self.set_link("up"))
+
+    # ---- another address ----
+
+    def readdress(self, old, new):
+        self.client.ip("addr", "del", old + "/24", "dev", "path0")
+        self.client.ip("addr", "add", new + "/24", "dev", "path0")
+
+    def test_another_address_in_mid_transfer(self):
+        self.path.delay = 0.005
+        if "quic" not in self.addrs:
+            self.skipTest("no QUIC in this build")
+        transfer = Transfer(self.client, self.addrs["quic"], 16 << 20)
+        transfer.wait_for(1 << 20)
+        self.readdress(CLIENT, ELSEWHERE)
+        had = transfer.got
+        code, said, _ = transfer.finish()
+        self.assertEqual(code, 0, said)
+        self.assertLess(had, transfer.size)
+        self.assertTrue(transfer.is_whole())
+        self.assertEqual(self.node.wait_for("disconnected")["reason"], "ECLOSED")
+        self.assertEqual(len([e for e in self.node.seen if e["event"] == "connected"]), 1)
+
+    def test_another_address_while_only_the_server_sends(self):
+        self.path.delay = 0.005
+        if "quic" not in self.addrs:
+            self.skipTest("no QUIC in this build")
+        process = cli.start("perf", self.addrs["quic"], "--upload", 0, "--download", 64 << 20, "--json", *HASTY,
+                            preexec_fn=self.client.become)
+        self.node.wait_for("connected")
+        before = self.path.passed
+        while self.path.passed < before + 2000:
+            time.sleep(0.01)
+        self.readdress(CLIENT, ELSEWHERE)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err), (0, b""))
+        self.assertEqual(json.loads(out)["download_bytes"], 64 << 20)
+
+    def test_tcp_cannot_move(self):
+        self.path.delay = 0.005
+        transfer = Transfer(self.client, self.addrs["tcp"], 64 << 20)
+        transfer.wait_for(1 << 20)
+        self.readdress(CLIENT, ELSEWHERE)
+        code, said, took = transfer.finish(60)
+        self.assertIn(code, (7, 28), said)
+        self.assertLess(took, NOTICED)
+
+    # ---- no UDP ----
+
+    def test_a_network_that_swallows_udp(self):
+        if "quic" not in self.addrs:
+            self.skipTest("no QUIC in this build")
+        self.path.delay = 0.030
+        with tempfile.TemporaryDirectory() as folder:
+            store = ("-o", f"store={folder}/peers.db")
+            code, _, err = self.run_on_client("identify", self.addrs["tcp"], *store)
+            self.assertEqual((code, err), (0, ""))
+            for udp in (True, False):
+                self.path.udp = udp
+                begun = time.monotonic()
+                process = cli.start("cat", self.node.peer, "--protocol", ECHO, "--json", *store,
+                                    preexec_fn=self.client.become)
+                first = process.stderr.readline()
+                took = time.monotonic() - begun
+                out, err = process.communicate(timeout=cli.TIMEOUT)
+                self.assertEqual((process.returncode, out), (0, b""), err)
+                self.assertIn("/quic-v1" if udp else "/tcp/", json.loads(first)["addr"], first)
+                self.assertLess(took, 1 if not SANITIZED else 5)
+                print(f"UDP {'passes' if udp else 'is swallowed'}: connected in {took:.2f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    path.enter()
+    cli.begin()
+    VERSION = cli.run("version")[1]
+    QUIC, STORE = b"quic" in VERSION, b"store" in VERSION
+    SANITIZED = b"__asan_init" in pathlib.Path(cli.P2P).read_bytes()
+    os.environ.pop(path.INSIDE)
+    unittest.main()
