@@ -171,6 +171,10 @@ function(p2p_programs)
     p2p_example(interop-client ${PROJECT_SOURCE_DIR}/tests/interop/client.c)
     set_target_properties(interop-client PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
     add_dependencies(programs interop-client)
+    file(GLOB official CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/interop/official/*.c)
+    p2p_example(interop-official "${official}")
+    set_target_properties(interop-official PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+    add_dependencies(programs interop-official)
   endif()
   file(GLOB benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.c)
   get_property(all GLOBAL PROPERTY P2P_ALL)
@@ -237,12 +241,12 @@ function(p2p_tests_over_quic)
   endforeach()
 endfunction()
 
-# tests/{cli,examples,net}/x_test.{py,sh} are run with the build folder as their argument; exit 77
+# tests/{cli,examples,net,interop}/x_test.{py,sh} are run with the build folder as their argument; exit 77
 # means skipped. The consumer test installs the library, which a sanitizer's runtime would hinder.
 function(p2p_script_tests)
   find_program(P2P_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
   find_program(P2P_PYTHON python3)
-  foreach(kind cli examples net)
+  foreach(kind cli examples net interop)
     file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${kind}/*_test.py
       ${PROJECT_SOURCE_DIR}/tests/${kind}/*_test.sh)
     foreach(script ${scripts})
