@@ -27,19 +27,20 @@ PSK, OTHER_PSK = new_network("swarm.key"), new_network("other-swarm.key")
 
 class Combo:
     def __init__(self, name, peers, theirs, ours=(), listen=TCP, security="/noise", muxer="/yamux/1.0.0",
-                 more_in=(), more_out=()):
+                 more_in=(), more_out=(), all_in=None):
         """`peers` have it and reach it by the options `theirs`, our command by `ours`."""
         self.name, self.peers, self.theirs, self.listen = name, peers, theirs, listen
         self.ours = [*ours, *(() if "--muxer" in ours else ("--muxer", "yamux"))]
+        self.all_in = IN if all_in is None else all_in
         self.more_in, self.more_out = list(more_in), list(more_out)
         self.agreed = {"security": security, "muxer": muxer}
 
     def in_peers(self):
-        return IN + self.more_in
+        return self.all_in + self.more_in
 
     def in_ours(self):
         agreed = Case("events", lambda world, deadline: cases.in_events(world, deadline, **self.agreed))
-        return [*IN, agreed, *self.more_in]
+        return [*self.all_in, agreed, *self.more_in]
 
     def out_for(self, peer):
         return [case for case in OUT + self.more_out if peer or case.only is None]
@@ -94,6 +95,15 @@ IN = [
     dial_case("wrong-peer", "wrong-peer"),
 ]
 
+IN_BROWSER = [
+    dial_case("ping", "ping"),
+    dial_case("identify", "identify"),
+    dial_case("echo-0B", "echo", 0),
+    dial_case("echo-16MiB", "echo", 16 << 20, seconds=60),
+    dial_case("streams-parallel", "streams-parallel", 100, seconds=60),
+    dial_case("wrong-peer", "wrong-peer"),
+]
+
 OUT = [
     Case("ping", cases.out_ping),
     Case("identify", cases.out_identify),
@@ -119,6 +129,7 @@ COMBOS = [
     Combo("wss", ["go", "js", "rust"] if make_web() else [], ["--transport", "wss", "--web", WEB],
           ["-o", f"wss_cert={WEB}", "-o", f"wss_ca={WEB}"], listen=WSS,
           more_out=[Case("untrusted", untrusted, only="peers")]),
+    Combo("browser", ["chromium"], [], listen=WS, all_in=IN_BROWSER),
     Combo("mplex", ["js"], ["--muxer", "mplex"], ["--muxer", "mplex"], muxer="/mplex/6.7.0"),
     Combo("psk", ["js", "go", "rust"], ["--psk", PSK], ["--psk", PSK],
           more_in=[Case("other-network", in_with("--psk", OTHER_PSK)), Case("no-network", in_with("--psk", ""))],
@@ -135,7 +146,7 @@ def of(peer, wanted):
 def selfcheck(tally, peers, wanted):
     for combo in of(None, wanted):
         having = [peer.under(combo.theirs) for peer in peers if peer.name in combo.peers]
-        for listener in having:
+        for listener in (peer for peer in having if not peer.only_dials):
             for dialer in having:
                 tally.all(lambda: InWorld(dialer, listener.listen, knows=listener.key_types, pings=listener.pings),
                           f"{dialer.name}>{listener.name}/{combo.name}", "in", combo.in_peers())
@@ -148,7 +159,10 @@ def matrix(tally, peers, with_self, ours, client, wanted):
             we, they = ours(combo.ours, combo.listen), peer.under(combo.theirs)
             who = f"{peer.name}/{combo.name}"
             tally.all(lambda: InWorld(they, we.node, we), who, "in", combo.in_ours())
-            tally.all(lambda: OutWorld(we, they, client), who, "out", combo.out_for(they))
+            if not they.only_dials:
+                tally.all(lambda: OutWorld(we, they, client), who, "out", combo.out_for(they))
     for combo in of(None, wanted) if with_self else []:
+        if combo.name == "browser":
+            continue  # for our own command it is ws
         we = ours(combo.ours, combo.listen)
         tally.all(lambda: OutWorld(we, None, client), f"self/{combo.name}", "out", combo.out_for(None))

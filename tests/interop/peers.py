@@ -55,6 +55,7 @@ class Peer:
     key_types = KEY_TYPES
     signs_record = True
     pings = 3  # that it answers on one stream
+    only_dials = False
     options = ()
 
     def __init__(self, name):
@@ -111,6 +112,28 @@ class Js(Peer):
             installed.touch()
 
 
+class Chromium(Peer):
+    """js-libp2p in a browser: it dials only, and has no transport but WebSocket."""
+    only_dials = True
+
+    def __init__(self):
+        super().__init__("chromium")
+        self.command = ["node", str(self.dir / "peer.mjs")]
+        self.bundle = self.dir / "dist" / "page.js"
+
+    def built(self):
+        return self.bundle.exists() and shutil.which(os.environ.get("CHROMIUM", "chromium")) is not None
+
+    def prepare(self):
+        if shutil.which(os.environ.get("CHROMIUM", "chromium")) is None:
+            raise Fail("chromium is not installed")
+        sources = [self.dir / "package-lock.json", self.dir / "page.mjs", HERE / "js" / "pipe.mjs"]
+        if self.bundle.exists() and all(s.stat().st_mtime < self.bundle.stat().st_mtime for s in sources):
+            return
+        self.build("npm", "ci", "--no-audit", "--no-fund")
+        self.build("npm", "run", "bundle")
+
+
 class Go(Peer):
     def __init__(self):
         super().__init__("go")
@@ -140,4 +163,4 @@ class Rust(Peer):
         self.build("cargo", "build", "--release", "--locked")
 
 
-PEERS = {"js": Js, "go": Go, "rust": Rust}
+PEERS = {"js": Js, "go": Go, "rust": Rust, "chromium": Chromium}

@@ -102,7 +102,7 @@ class Tally:
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", action="append", choices=[*PEERS, "self"],
-                        help="only this one; may be repeated (default: js, go, self, and rust if it is built)")
+                        help="only this one; may be repeated (default: js, go, self, and rust and chromium if built)")
     parser.add_argument("--test", action="append", metavar="NAME",
                         help="only the case NAME, or all that begin with NAME-; may be repeated")
     parser.add_argument("--combo", action="append", choices=[MAIN, *(c.name for c in combos.COMBOS)],
@@ -121,7 +121,7 @@ def parse():
 
 def chosen(args):
     """The peers, built. One that was not asked for by name may be missing."""
-    names = args.peer or ["js", "go", "self", *(["rust"] if PEERS["rust"]().built() else [])]
+    names = args.peer or ["js", "go", "self", *(name for name in ("rust", "chromium") if PEERS[name]().built())]
     peers = []
     for name in names:
         if name == "self":
@@ -141,6 +141,7 @@ def chosen(args):
 
 
 def selfcheck(tally, peers):
+    peers = [peer for peer in peers if not peer.only_dials]
     for listener in peers:
         for dialer in peers:
             tally.all(lambda: InWorld(dialer, listener.listen, knows=listener.key_types),
@@ -150,6 +151,8 @@ def selfcheck(tally, peers):
 def main_matrix(tally, peers, with_self, args):
     ours = Ours(args.p2p)
     for peer in peers:
+        if peer.only_dials:
+            continue
         tally.all(lambda: InWorld(peer, ours.node, ours), peer.name, "in", cases.IN_OURS)
         tally.all(lambda: OutWorld(ours, peer, args.client), peer.name, "out", cases.out_for(peer))
     if with_self:
