@@ -101,6 +101,7 @@ static void on_open(p2p_stream *stream, void *user)
     if (self->session.ending)
         return;
     p2p_stream_set_memory(stream, INT32_MAX); /* it is all that this connection is for */
+    p2p_stream_set_timeout(stream, -1);       /* stdout's reader takes its time */
     self->in = in_open(&self->session.loop, on_input, self);
     if (!self->in) {
         p2p_stream_reset(stream, 0);

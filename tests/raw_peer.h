@@ -1,6 +1,6 @@
 /* A peer that keeps to no rules: it speaks over a link of io/io.h in either world, goes as far
- * through multistream-select and Noise as a test lets it, sends whatever bytes the test makes up,
- * and keeps what came back. Include after tests/world.h. */
+ * through multistream-select and a secure channel as a test lets it, sends whatever bytes the test
+ * makes up, and keeps what came back. Include after tests/world.h. */
 #ifndef P2P_TESTS_RAW_PEER_H
 #define P2P_TESTS_RAW_PEER_H
 
@@ -8,6 +8,7 @@
 #include "conn/multistream.h"
 #include "io/io.h"
 #include "layer/layer.h"
+#include "layer/tls.h"
 #include "muxer/yamux.h"
 #include "transport/tcp.h"
 
@@ -25,7 +26,8 @@ struct raw_net {
     p2p_io *io;
     struct pool pool;
     struct layer_env env;
-    p2p_key *key; /* the peers' identity unless they have their own */
+    const struct layer_ops *layer; /* the secure channel: Noise, or TLS */
+    p2p_key *key;                  /* the peers' identity unless they have their own */
     struct list peers, dirty;
     struct io_listener *listener;
     struct raw_peer *accepted; /* the last one */
@@ -37,6 +39,7 @@ struct raw_net {
 struct raw_peer {
     struct list all, dirty;
     struct raw_net *net;
+    const struct layer_ops *layer;
     struct link *link;
     const p2p_key *key;
     bool initiator;
@@ -56,7 +59,6 @@ struct raw_peer {
     size_t batch_len, batch_cap;
 };
 
-static const char *const raw_securities[] = {"/noise"};
 static const char *const raw_muxers[] = {"/yamux/1.0.0"};
 static const char *const raw_mplex[] = {"/mplex/6.7.0"};
 
@@ -89,8 +91,8 @@ static inline void raw_forget(struct raw_peer *self)
 
 static inline bool raw_anything(void *user, const char *name, size_t name_len)
 {
-    (void)user;
-    return (name_len == 6 && memcmp(name, "/noise", 6) == 0) ||
+    const char *layer = ((struct raw_peer *)user)->layer->id;
+    return (name_len == strlen(layer) && memcmp(name, layer, name_len) == 0) ||
            (name_len == 12 && memcmp(name, "/yamux/1.0.0", 12) == 0);
 }
 
@@ -99,23 +101,23 @@ static inline void raw_select(struct raw_peer *self, const char *const *ids)
     if (self->initiator)
         p2p__multistream_dial_init(&self->select, ids, 1);
     else
-        p2p__multistream_listen_init(&self->select, raw_anything, NULL);
+        p2p__multistream_listen_init(&self->select, raw_anything, self);
 }
 
-static inline void raw_start_noise(struct raw_peer *self)
+static inline void raw_start_layer(struct raw_peer *self)
 {
-    const struct layer_ops *noise = &p2p__layer_noise;
     struct raw_net *net = self->net;
-    self->state = calloc(1, noise->state_size);
-    self->handshake = calloc(1, noise->handshake_size);
+    self->state = calloc(1, self->layer->state_size);
+    self->handshake = calloc(1, self->layer->handshake_size);
     self->config = (struct layer_config){
         .initiator = self->initiator,
         .key = self->key,
         .muxers = net->muxers,
         .muxer_count = net->lying_muxers,
+        .wall_s = net->io->ops->wall_us(net->io) / 1000000,
     };
     net->io->ops->random(net->io, self->config.random, sizeof(self->config.random));
-    assert_int_equal(noise->start(self->state, self->handshake, &self->config, &net->env), 0);
+    assert_int_equal(self->layer->start(self->state, self->handshake, &self->config, &net->env), 0);
     self->stage = RAW_HANDSHAKE;
 }
 
@@ -123,7 +125,7 @@ static inline void raw_start_noise(struct raw_peer *self)
 static inline int raw_open_record(struct raw_peer *self)
 {
     struct span span;
-    int rc = p2p__layer_noise.open(self->state, &self->net->env, &self->link->in, &span);
+    int rc = self->layer->open(self->state, &self->net->env, &self->link->in, &span);
     if (rc == STEP_DONE && span.len)
         assert_int_equal(p2p__buf_append(&self->plain, &self->net->pool, span.base, span.len), 0);
     return rc;
@@ -163,11 +165,11 @@ static inline int raw_step(struct raw_peer *self)
     case RAW_SELECT:
         rc = p2p__multistream_step(&self->select, &self->net->pool, &link->in, &link->out, &choice);
         if (rc == STEP_DONE)
-            raw_start_noise(self);
+            raw_start_layer(self);
         break;
     case RAW_HANDSHAKE:
-        rc = p2p__layer_noise.step(self->state, self->handshake, &self->net->env, &link->in,
-                                   &link->out, &self->result);
+        rc = self->layer->step(self->state, self->handshake, &self->net->env, &link->in, &link->out,
+                               &self->result);
         if (rc == STEP_DONE) {
             self->stage = self->result.muxer ? RAW_OPEN : RAW_MUXER;
             raw_select(self, self->net->muxers);
@@ -228,13 +230,14 @@ static inline struct raw_peer *raw_peer_new(struct raw_net *net, struct link *li
     struct raw_peer *self = calloc(1, sizeof(*self));
     assert_non_null(self);
     self->net = net;
+    self->layer = net->layer;
     self->link = link;
     self->key = net->key;
     self->initiator = initiator;
     list_init(&self->dirty);
     list_append(&net->peers, &self->all);
-    buf_init(&link->in, 4 * p2p__layer_noise.record_max);
-    buf_init(&self->plain, 4 * p2p__layer_noise.record_max);
+    buf_init(&link->in, 4 * net->layer->record_max);
+    buf_init(&self->plain, 4 * net->layer->record_max);
     link->owner = self;
     link->wake = raw_wake;
     raw_mark(self);
@@ -257,6 +260,10 @@ static inline void raw_close(struct raw_peer *self, bool abort)
 static inline void raw_free(struct raw_peer *self)
 {
     raw_close(self, true);
+    if (self->handshake)
+        self->layer->handshake_fini(self->handshake);
+    if (self->state)
+        self->layer->fini(self->state);
     list_remove(&self->all);
     if (self->net->accepted == self)
         self->net->accepted = NULL;
@@ -275,7 +282,7 @@ static inline void raw_accept(struct raw_net *self)
            self->io->ops->accept(self->listener, &self->pool, &link, &sys_errno) == 0) {
         self->accepted = raw_peer_new(self, link, false);
         self->accepted->stage = RAW_SELECT;
-        raw_select(self->accepted, raw_securities);
+        raw_select(self->accepted, &self->layer->id);
         self->accepts++;
     }
 }
@@ -299,15 +306,19 @@ static inline void raw_listener_wake(struct io_listener *io)
 /* ip: the machine's in a simulation, or NULL for the next one. */
 static inline void raw_net_init(struct raw_net *self, struct world *world, const char *ip)
 {
-    *self = (struct raw_net){.world = world, .lying_muxers = 1, .muxers = raw_muxers};
+    *self = (struct raw_net){
+        .world = world, .layer = &p2p__layer_noise, .lying_muxers = 1, .muxers = raw_muxers};
     int i = world->count++;
     self->io = world->kind == WORLD_UV ? p2p_io_uv(&world->loop) : p2p_sim_host(world->sim, ip, 0);
     assert_non_null(self->io);
     world->io[i] = self->io; /* freed with the world's */
     self->key = world_key(world->seed, 10000 + i);
     p2p__pool_init(&self->pool, 0);
-    self->env = (struct layer_env){
-        .crypto = self->io->crypto, .aead = self->io->crypto->aead_new(), .pool = &self->pool};
+    self->env = (struct layer_env){.crypto = self->io->crypto,
+                                   .aead = self->io->crypto->aead_new(),
+                                   .pool = &self->pool,
+                                   .tls = p2p__tls_new()};
+    assert_non_null(self->env.tls);
     list_init(&self->peers);
     list_init(&self->dirty);
     self->io->turn = raw_turn;
@@ -331,6 +342,7 @@ static inline void raw_net_fini(struct raw_net *self)
     assert_int_equal(self->pool.used_bytes, 0);
     p2p__pool_fini(&self->pool);
     self->env.crypto->aead_free(self->env.aead);
+    p2p__tls_free(self->env.tls);
     p2p_key_free(self->key);
 }
 
@@ -406,9 +418,9 @@ static inline void raw_send(struct raw_peer *self, const void *bytes, size_t len
 /* One record of at most plain_max bytes. */
 static inline void raw_record(struct raw_peer *self, const void *bytes, size_t len)
 {
-    uint8_t *out = malloc(len + p2p__layer_noise.overhead);
+    uint8_t *out = malloc(len + self->layer->overhead);
     struct p2p__const_iov in = {bytes, len};
-    int64_t n = p2p__layer_noise.seal(self->state, &self->net->env, &in, 1, out);
+    int64_t n = self->layer->seal(self->state, &self->net->env, &in, 1, out);
     assert_true(n > 0);
     raw_send(self, out, (size_t)n);
     free(out);
@@ -418,9 +430,16 @@ static inline void raw_plain(struct raw_peer *self, const void *bytes, size_t le
 {
     const uint8_t *at = bytes;
     for (size_t n; len; at += n, len -= n) {
-        n = len < p2p__layer_noise.plain_max ? len : p2p__layer_noise.plain_max;
+        n = len < self->layer->plain_max ? len : self->layer->plain_max;
         raw_record(self, at, n);
     }
+}
+
+/* The layer's own goodbye. */
+static inline void raw_goodbye(struct raw_peer *self)
+{
+    assert_int_equal(self->layer->close(self->state, &self->net->env, &self->link->out), 0);
+    raw_mark(self);
 }
 
 /* Sends what raw_frame and raw_data have put together. */
@@ -565,7 +584,7 @@ static inline void raw_begin(struct raw_peer *self, enum raw_stage stop)
 {
     self->stop = stop;
     self->stage = RAW_SELECT;
-    raw_select(self, raw_securities);
+    raw_select(self, &self->layer->id);
     raw_mark(self);
 }
 

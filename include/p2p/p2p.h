@@ -212,8 +212,8 @@ P2P_API const char *p2p_conn_muxer(const p2p_conn *conn);
 P2P_API int p2p_conn_limited(const p2p_conn *conn);     /* 1: relayed, with limits */
 P2P_API uint32_t p2p_conn_rtt_us(const p2p_conn *conn); /* last measured, 0: not yet */
 
-/* Delivers what streams had written before they were closed, says goodbye, and ends within a
- * second. Open streams end with P2P_ECLOSED. */
+/* Delivers what streams had written before they were closed, or ended by p2p_stream_close_write;
+ * says goodbye, and ends within a second. Open streams end with P2P_ECLOSED. */
 P2P_API void p2p_conn_close(p2p_conn *conn);
 
 /* All optional. Kept by pointer, until another call or on_closed has returned. */
@@ -249,9 +249,11 @@ typedef struct p2p_stream_events {
      * by itself, keeps the peer's window closed (mplex has none: it resets the
      * stream at 4 MiB), and is there at the next call. */
     void (*on_read)(p2p_stream *, void *user);
-    /* Once: no more will come, even if you left some unread; you may still write. */
+    /* Once: no more will come, even if you left some unread; you may still write. If the remote
+     * closes the connection, what you left stays readable for ten seconds, or as
+     * p2p_stream_set_timeout says; nothing can be written then. */
     void (*on_eof)(p2p_stream *, void *user);
-    /* After a short write: there is room again. */
+    /* After a short write: there is room again, or there never will be (P2P_ECLOSED). */
     void (*on_drain)(p2p_stream *, void *user);
     /* The last one, exactly once. why NULL: both sides ended in order. */
     void (*on_close)(p2p_stream *, const p2p_error *why, void *user);
@@ -315,7 +317,8 @@ P2P_API void p2p_stream_close(p2p_stream *stream);
 /* Drops everything at once; the remote sees a reset with this code. on_close follows with
  * P2P_ECANCELED. */
 P2P_API void p2p_stream_reset(p2p_stream *stream, uint32_t code);
-/* From now on; ends it with P2P_ETIMEDOUT. -1: none. */
+/* From now on; ends it with P2P_ETIMEDOUT. -1: none, also for reading what a connection that is
+ * gone has left. */
 P2P_API void p2p_stream_set_timeout(p2p_stream *stream, int timeout_ms);
 
 /* How many bytes it may hold, unread and unsent together, instead of the option memory_per_stream:

@@ -81,8 +81,13 @@ void p2p__conn_end_text(struct p2p_conn *self, int code, const char *text)
     p2p__conn_end(self, (struct ending){.code = code, .message = self->detail});
 }
 
+static bool waits_for_reader(const struct p2p_conn *self, const struct p2p_stream *stream)
+{
+    return self->ending.remote && p2p__stream_unread(stream);
+}
+
 /* Streams that still serve someone end here; those that the application has closed may deliver
- * what they promised. */
+ * what they promised, and those that came whole be read. */
 static void end_streams(struct p2p_conn *self, bool all)
 {
     struct list *streams = &self->muxer->streams;
@@ -94,6 +99,10 @@ static void end_streams(struct p2p_conn *self, bool all)
         bool closed = stream->flags & STREAM_CLOSED;
         if (closed && !all)
             continue;
+        if (waits_for_reader(self, stream)) {
+            p2p__stream_await_reader(stream);
+            continue;
+        }
         struct ending ending = self->ending;
         if (closed && p2p__stream_delivered(stream))
             ending = (struct ending){0};
@@ -103,8 +112,15 @@ static void end_streams(struct p2p_conn *self, bool all)
 
 void p2p__conn_end(struct p2p_conn *self, struct ending ending)
 {
-    if (self->stage >= CONN_CLOSING)
+    if (self->stage >= CONN_CLOSING) {
+        if (self->ending.remote && !ending.remote) { /* our side waits for no reader any more */
+            self->ending.remote = false;
+            if (self->stage == CONN_UNREAD)
+                self->stage = CONN_DEAD;
+            conn_mark(self);
+        }
         return;
+    }
     self->ending = ending;
     struct shard *shard = self->shard;
     if (self->stage != CONN_OPEN) {
@@ -136,7 +152,9 @@ void p2p__conn_tell(struct p2p_conn *self)
         struct muxer_stream *mux = P2P__CONTAINER(node, struct muxer_stream, ready);
         struct p2p_stream *stream = stream_of(mux);
         if (!stream && self->stage != CONN_OPEN) {
-            self->muxer->ops->stream_free(mux); /* nothing new any more */
+            if (mux->flags &
+                (MUXER_NEW | MUXER_DONE)) /* nothing new; what was let go of, delivers */
+                self->muxer->ops->stream_free(mux);
         } else if (!stream) {
             mux->flags &= ~(uint32_t)MUXER_NEW;
             stream = p2p__stream_inbound(self, mux);
@@ -221,7 +239,8 @@ static void check_deadlines(struct p2p_conn *self)
         if (self->muxer->ops->deadline(self->muxer) <= now) {
             int rc = self->muxer->ops->timeout(self->muxer, now);
             if (rc < 0)
-                p2p__conn_end(self, (struct ending){.code = rc, .message = self->muxer->error});
+                p2p__conn_end(self, (struct ending){
+                                        .code = rc, .message = self->muxer->error, .remote = true});
         }
     } else if (self->stage == CONN_CLOSING && now >= self->deadline_us) {
         self->stage = CONN_DEAD;
@@ -257,8 +276,14 @@ static bool promises_kept(const struct p2p_conn *self)
     for (const struct list *node = streams->next; node != streams; node = node->next) {
         const struct muxer_stream *mux = P2P__CONTAINER(node, const struct muxer_stream, all);
         const struct p2p_stream *stream = stream_of((struct muxer_stream *)mux);
-        if (stream && (stream->flags & STREAM_CLOSED) && !(stream->flags & STREAM_ENDED) &&
-            !p2p__stream_delivered(stream))
+        bool kept;
+        if (stream)
+            kept = (stream->flags & (STREAM_CLOSED | STREAM_ENDED)) != STREAM_CLOSED ||
+                   p2p__stream_delivered(stream);
+        else /* one that was let go of */
+            kept = !(mux->flags & MUXER_FIN_WANTED) ||
+                   mux->flags & (MUXER_DONE | MUXER_RESET | MUXER_FIN_SENT);
+        if (!kept)
             return false;
     }
     return list_empty(&self->muxer->due);
@@ -338,9 +363,37 @@ static int settle(struct p2p_conn *self)
     return P2P_ENOMEM;
 }
 
+static bool has_readers(struct p2p_conn *self)
+{
+    struct list *streams = self->muxer ? &self->muxer->streams : NULL;
+    for (struct list *node = streams ? streams->next : NULL; node != streams; node = node->next) {
+        struct p2p_stream *stream = stream_of(P2P__CONTAINER(node, struct muxer_stream, all));
+        if (stream && waits_for_reader(self, stream))
+            return true;
+    }
+    return false;
+}
+
+/* Nothing comes or goes any more; what streams hold whole is still read, each in its own time. */
+static void run_unread(struct p2p_conn *self)
+{
+    if (self->stage == CONN_DEAD) {
+        self->stage = CONN_UNREAD;
+        end_streams(self, true);
+        timer_set(self->shard, &self->timer, HEAP_NEVER);
+    }
+    p2p__conn_tell(self);
+    if (!has_readers(self))
+        die(self);
+}
+
 static void conn_run(struct work *work)
 {
     struct p2p_conn *self = P2P__CONTAINER(work, struct p2p_conn, work);
+    if (self->stage == CONN_UNREAD) {
+        run_unread(self);
+        return;
+    }
     check_deadlines(self);
     if (self->link)
         run_link(self, self->shard->pump_bytes + SHARD_CONN_PASS_MAX);
@@ -349,7 +402,10 @@ static void conn_run(struct work *work)
     if (self->stage == CONN_CLOSING)
         advance_closing(self);
     if (self->stage == CONN_DEAD) {
-        die(self);
+        if (has_readers(self))
+            run_unread(self);
+        else
+            die(self);
         return;
     }
     if (self->link && settle(self) < 0) {

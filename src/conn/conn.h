@@ -25,6 +25,7 @@ enum conn_stage {
     CONN_MUXER_SELECT,
     CONN_OPEN,
     CONN_CLOSING, /* nothing new; what was promised is delivered; a farewell */
+    CONN_UNREAD,  /* all is said; streams that came whole wait for their readers */
     CONN_DEAD,
 };
 
@@ -34,6 +35,7 @@ struct ending {
     int sys_errno;
     uint32_t remote_code;
     const char *message, *limit;
+    bool remote; /* its end, not ours: streams that it had ended before stay readable */
 };
 
 /* What one peer uses, over all its connections; the host owns it. */
@@ -166,7 +168,8 @@ enum stream_flag {
     STREAM_COUNTED = 1 << 9, /* among its peer's and the shard's streams */
     STREAM_DEAD = 1 << 10,   /* on_close has returned */
     STREAM_LINGERING = 1 << 11,
-    STREAM_SERVED = 1 << 12, /* inbound, with a handler: among those of its protocol */
+    STREAM_SERVED = 1 << 12,  /* inbound, with a handler: among those of its protocol */
+    STREAM_PATIENT = 1 << 13, /* the application said that it has no deadline */
 };
 
 /* What only a stream in the making needs. */
@@ -207,9 +210,15 @@ struct stream_head {
     void *pad;
 };
 
+static inline struct stream_head *stream_head(struct muxer_stream *mux)
+{
+    return (struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head));
+}
+
+/* NULL: nobody owns it, not yet or not any more. */
 static inline struct p2p_stream *stream_of(struct muxer_stream *mux)
 {
-    return ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream;
+    return stream_head(mux)->stream;
 }
 
 /* Outbound, not yet on a connection. NULL: no memory. */
@@ -247,6 +256,10 @@ void p2p__stream_window(struct p2p_stream *self);
 /* The option that bounds what it holds, if that is used up by it, its connection, its peer or all
  * together; or NULL. */
 const char *p2p__stream_memory_limit(const struct p2p_stream *self);
+/* It came whole, and its reader has not taken all of it: that outlives the connection. */
+bool p2p__stream_unread(const struct p2p_stream *self);
+/* Gives the reader linger_timeout_ms, unless the application has set a time. */
+void p2p__stream_await_reader(struct p2p_stream *self);
 /* All it promised has left. */
 bool p2p__stream_delivered(const struct p2p_stream *self);
 

@@ -13,7 +13,7 @@ static void link_ended(struct p2p_conn *self)
     bool orderly =
         link->eof && buf_len(&link->in) == 0 && buf_len(&self->plain) == 0 &&
         (self->muxer->goaway_received || self->muxer->streams_in + self->muxer->streams_out == 0);
-    struct ending ending = {.sys_errno = link->sys_errno};
+    struct ending ending = {.sys_errno = link->sys_errno, .remote = true};
     if (orderly) {
         ending.code = P2P_ECLOSED;
         ending.remote_code = self->muxer->remote_code;

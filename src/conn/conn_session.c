@@ -80,7 +80,8 @@ static void session_over(struct p2p_conn *self)
                                             .sys_errno = end->sys_errno,
                                             .remote_code = end->remote_code,
                                             .limit = limit,
-                                            .message = end->message});
+                                            .message = end->message,
+                                            .remote = true});
     self->stage = CONN_DEAD;
 }
 

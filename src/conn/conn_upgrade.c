@@ -398,6 +398,7 @@ static int advance(struct p2p_conn *self)
         return rc < 0 ? rc : self->stage == CONN_OPEN;
     case CONN_OPEN:
     case CONN_CLOSING:
+    case CONN_UNREAD:
     case CONN_DEAD:
         break;
     }

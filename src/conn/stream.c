@@ -162,7 +162,7 @@ struct p2p_stream *p2p__stream_inbound(struct p2p_conn *conn, struct muxer_strea
     }
     self->mux = mux;
     p2p__stream_window(self);
-    ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
+    stream_head(mux)->stream = self;
     p2p__multistream_listen_init(&self->opening->select, offer, self);
     self->opening->deadline_us = shard_after_ms(shard, shard->limits.negotiate_timeout_ms);
     p2p__stream_arm(self);
@@ -286,7 +286,7 @@ void p2p__stream_attach(struct p2p_stream *self, struct p2p_conn *conn)
     list_remove(&self->work.node);
     self->mux = mux;
     p2p__stream_window(self);
-    ((struct stream_head *)(void *)((char *)mux - sizeof(struct stream_head)))->stream = self;
+    stream_head(mux)->stream = self;
     p2p__stream_arm(self);
     p2p__multistream_dial_init(&opening->select, (const char *const *)opening->protocols,
                                opening->protocol_count);
@@ -354,7 +354,8 @@ static void tell_drain(struct p2p_stream *self)
         (self->flags & (STREAM_CLOSE_WRITE | STREAM_CLOSED)))
         return;
     size_t room = p2p_stream_room(self);
-    if (room < DRAIN_AT_LEAST && room < self->shard->limits.stream_send_max / 2)
+    bool over = self->conn->stage > CONN_OPEN; /* a write says so; waiting would be for nothing */
+    if (!over && room < DRAIN_AT_LEAST && room < self->shard->limits.stream_send_max / 2)
         return;
     self->flags &= ~(uint32_t)STREAM_WANT_DRAIN;
     if (self->events->on_drain)
@@ -383,6 +384,9 @@ static void notice_end(struct p2p_stream *self)
     } else if ((mux_flags & MUXER_DONE) && (closed || buf_len(&self->mux->in) == 0) &&
                (closed || (self->flags & STREAM_EOF_TOLD))) {
         p2p__stream_end(self, (struct ending){0});
+    } else if (self->mux && self->conn->stage >= CONN_CLOSING && !closed &&
+               !p2p__stream_unread(self)) {
+        p2p__stream_end(self, self->conn->ending); /* it outlived its connection to be read */
     } else if (self->flags & STREAM_TIMED_OUT) {
         bool delivered = closed && p2p__stream_delivered(self);
         const char *message =
@@ -392,12 +396,40 @@ static void notice_end(struct p2p_stream *self)
     }
 }
 
+bool p2p__stream_unread(const struct p2p_stream *self)
+{
+    return alive(self) && !self->opening && !(self->flags & STREAM_CLOSED) &&
+           (self->mux->flags & (MUXER_EOF | MUXER_RESET)) == MUXER_EOF && buf_len(&self->mux->in);
+}
+
+void p2p__stream_await_reader(struct p2p_stream *self)
+{
+    if (self->deadline_us == HEAP_NEVER && !(self->flags & STREAM_PATIENT))
+        p2p_stream_set_timeout(self, (int)self->shard->limits.linger_timeout_ms);
+    p2p__stream_mark(self);
+}
+
 static void bury(struct work *work)
 {
     struct p2p_stream *self = P2P__CONTAINER(work, struct p2p_stream, work);
     p2p_error_free(self->why);
     p2p__free(self->protocol);
     p2p__free(self);
+}
+
+/* A connection that this side closes delivers what was written to a stream before its end, and a
+ * reset would cost a remote that has all of it what it has not read yet. */
+static void let_go(struct p2p_stream *self)
+{
+    struct muxer_stream *mux = self->mux;
+    bool ended = (mux->flags & (MUXER_DONE | MUXER_RESET | MUXER_FIN_WANTED)) == MUXER_FIN_WANTED;
+    if (self->conn->stage == CONN_CLOSING && !self->conn->ending.remote && ended) {
+        p2p__stream_stop(self);
+        stream_head(mux)->stream = NULL;
+    } else {
+        mux->muxer->ops->stream_free(mux);
+    }
+    self->mux = NULL;
 }
 
 static void tell_close(struct p2p_stream *self)
@@ -414,8 +446,7 @@ static void tell_close(struct p2p_stream *self)
     self->flags |= STREAM_DEAD;
     opening_free(self);
     if (self->mux) {
-        self->mux->muxer->ops->stream_free(self->mux);
-        self->mux = NULL;
+        let_go(self);
         p2p__stream_account(self);
         conn_mark(self->conn);
     }

@@ -50,7 +50,7 @@ void p2p_stream_resume(p2p_stream *self)
 static bool write_closed(const p2p_stream *self)
 {
     return self->flags & (STREAM_ENDED | STREAM_DEAD | STREAM_CLOSED | STREAM_CLOSE_WRITE) ||
-           (self->mux && self->mux->flags & MUXER_RESET);
+           (self->mux && (self->mux->flags & MUXER_RESET || self->conn->stage > CONN_OPEN));
 }
 
 /* Where written bytes go: behind the proposal where that is safe, else kept until agreement. */
@@ -179,6 +179,9 @@ void p2p_stream_set_timeout(p2p_stream *self, int timeout_ms)
 {
     if (self->flags & (STREAM_ENDED | STREAM_CLOSED))
         return;
+    self->flags &= ~(uint32_t)STREAM_PATIENT;
+    if (timeout_ms < 0)
+        self->flags |= STREAM_PATIENT;
     self->deadline_us =
         timeout_ms < 0 ? HEAP_NEVER : shard_now_us(self->shard) + (uint64_t)timeout_ms * 1000;
     p2p__stream_arm(self);

@@ -62,17 +62,6 @@ static size_t link_put(struct bridge *self, const uint8_t *bytes, size_t len)
                                                     : 0;
 }
 
-/* The socket is full, and what is unread would go with the connection. */
-static void keep_unread(struct bridge *self, const uint8_t *bytes, size_t len)
-{
-    uint8_t *copy = p2p__realloc(NULL, len);
-    if (!copy)
-        return;
-    memcpy(copy, bytes, len);
-    self->to_socket = (struct rest){copy, 0, len};
-    p2p_stream_consume(self->stream->stream, len);
-}
-
 static void move_to_socket(struct bridge *self)
 {
     struct rest *rest = &self->to_socket;
@@ -85,8 +74,6 @@ static void move_to_socket(struct bridge *self)
         const uint8_t *bytes = p2p_stream_peek(self->stream->stream, &len);
         size_t taken = len ? link_put(self, bytes, len) : 0;
         p2p_stream_consume(self->stream->stream, taken);
-        if (taken < len && self->at_eof)
-            keep_unread(self, bytes + taken, len - taken);
         len -= taken;
     }
     if (self->at_eof && len == 0 && rest_empty(rest) && !self->shut) {
@@ -271,6 +258,7 @@ static int begin(struct bridge *self, struct stream *stream, int *fd)
     if (stream->stream) {
         self->stream = stream;
         stream->bridge = self;
+        p2p_stream_set_timeout(stream->stream, -1); /* the socket's reader takes its time */
     }
     p2p__bridge_mark(self);
     return 0;
