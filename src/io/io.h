@@ -235,9 +235,9 @@ struct io_ops {
     int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
     /* How many descriptors the process may have open now. NULL: as many as it likes. */
     size_t (*fds_max)(struct p2p_io *);
-    /* From now on base.interfaces_changed is called when that list may have changed. 0, also when
-     * asked again; P2P_ENOTSUP: nobody would tell, ask for the list from time to time instead;
-     * P2P_ENOMEM. */
+    /* From now on base.interfaces_changed is called when that list may have changed, or which of
+     * its addresses datagrams leave from by default. 0, also when asked again; P2P_ENOTSUP: nobody
+     * would tell, ask for the list from time to time instead; P2P_ENOMEM. */
     int (*watch_interfaces)(struct p2p_io *);
     /* From any thread: fn runs on the loop's thread, from a fresh stack, in order. 0, or P2P_ENOMEM
      * or P2P_ECLOSED, and then fn never runs. */
