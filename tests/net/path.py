@@ -36,6 +36,7 @@ def skip(why):
 def enter():
     """Starts the whole test again in a network namespace where it may do what it likes, or skips it."""
     if INSIDE in os.environ:
+        del os.environ[INSIDE]
         return
     for tool in ("unshare", "ip"):
         if not shutil.which(tool):
@@ -76,19 +77,29 @@ class Machine:
         os.close(self.fd)
 
 
-def tun(name, machine):
+def open_tun(name):
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+    return fd
+
+
+def need_tun():
+    """Skips the whole test where there are none."""
     try:
-        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+        os.close(open_tun("probe"))
     except OSError as error:
         skip(f"no TUN devices: {error}")
+
+
+def tun(name, machine):
+    fd = open_tun(name)
     subprocess.run(["ip", "link", "set", name, "netns", str(machine.holder.pid)], check=True)
     machine.ip("link", "set", name, "up")
     return fd
 
 
 class Path:
-    """Between the devices path0 of one machine and path1 of another. What may be set at any time:
+    """Between a device of one machine and one of another. What may be set at any time:
 
     delay      seconds, one way
     loss       share of packets, each way
@@ -98,11 +109,11 @@ class Path:
     QUEUE = 1000  # packets on their way, each way; more are lost
     BATCH = 64
 
-    def __init__(self, a, b, seed=1):
+    def __init__(self, a, b, names=("path0", "path1"), seed=1):
         self.delay = self.loss = self.reorder = 0.0
         self.udp = self.up = True
         self.random = random.Random(seed)
-        self.ends = (tun("path0", a), tun("path1", b))
+        self.ends = (tun(names[0], a), tun(names[1], b))
         self.other = dict(zip(self.ends, reversed(self.ends)))
         self.waiting = []  # (when, number, to, packet)
         self.queued = dict.fromkeys(self.ends, 0)

@@ -19,6 +19,8 @@ import cli  # noqa: E402
 import path  # noqa: E402
 
 CLIENT, SERVER, ELSEWHERE = "10.77.0.1", "10.77.0.2", "10.77.0.3"
+CLIENT6, SERVER6, ELSEWHERE6 = "fd77::1", "fd77::2", "fd77::3"
+ANYWHERE = "10.79.0.1"  # the server's, by whatever path
 ECHO = "/p2p/echo/1.0.0"
 # Silence is noticed after 4 s instead of 40.
 HASTY = ("-o", "keepalive=2s", "-o", "keepalive_timeout=2s")
@@ -98,6 +100,10 @@ class PathTest(unittest.TestCase):
         self.node = cli.Node(*(x for a in listen for x in ("--listen", a)), *HASTY, preexec_fn=self.server.become)
         self.addCleanup(self.node.stop)
         self.addrs = dict(zip(TRANSPORTS, self.node.addrs))
+
+    def needs_quic(self):
+        if "quic" not in self.addrs:
+            self.skipTest("no QUIC in this build")
 
     def over_each(self):
         for name, addr in self.addrs.items():
@@ -197,25 +203,98 @@ class PathTest(unittest.TestCase):
         self.client.ip("addr", "del", old + "/24", "dev", "path0")
         self.client.ip("addr", "add", new + "/24", "dev", "path0")
 
-    def test_another_address_in_mid_transfer(self):
-        self.path.delay = 0.005
-        if "quic" not in self.addrs:
-            self.skipTest("no QUIC in this build")
-        transfer = Transfer(self.client, self.addrs["quic"], 16 << 20)
+    def survives(self, node, addr, change):
+        """One connection all the time."""
+        transfer = Transfer(self.client, addr, 16 << 20)
         transfer.wait_for(1 << 20)
-        self.readdress(CLIENT, ELSEWHERE)
+        change()
         had = transfer.got
         code, said, _ = transfer.finish()
         self.assertEqual(code, 0, said)
         self.assertLess(had, transfer.size)
         self.assertTrue(transfer.is_whole())
-        self.assertEqual(self.node.wait_for("disconnected")["reason"], "ECLOSED")
-        self.assertEqual(len([e for e in self.node.seen if e["event"] == "connected"]), 1)
+        self.assertEqual(node.wait_for("disconnected")["reason"], "ECLOSED")
+        self.assertEqual(len([e for e in node.seen if e["event"] == "connected"]), 1)
+
+    def another_node(self, listen):
+        node = cli.Node("--listen", listen, *HASTY, preexec_fn=self.server.become)
+        self.addCleanup(node.stop)
+        return node
+
+    def test_another_address_in_mid_transfer(self):
+        self.needs_quic()
+        self.path.delay = 0.005
+        self.survives(self.node, self.addrs["quic"], lambda: self.readdress(CLIENT, ELSEWHERE))
+
+    def test_a_route_that_comes_later_than_its_address(self):
+        self.needs_quic()
+        self.path.delay = 0.005
+
+        def change():
+            self.client.ip("addr", "del", CLIENT + "/24", "dev", "path0")
+            self.client.ip("addr", "add", ELSEWHERE + "/32", "dev", "path0")
+            time.sleep(0.7)
+            self.client.ip("route", "add", "10.77.0.0/24", "dev", "path0")
+        self.survives(self.node, self.addrs["quic"], change)
+
+    def test_another_ipv6_address(self):
+        self.needs_quic()
+        self.path.delay = 0.005
+        self.client.ip("addr", "add", CLIENT6 + "/64", "dev", "path0", "nodad")
+        self.server.ip("addr", "add", SERVER6 + "/64", "dev", "path1", "nodad")
+        node = self.another_node(f"/ip6/{SERVER6}/udp/0/quic-v1")
+
+        def change():
+            self.client.ip("addr", "del", CLIENT6 + "/64", "dev", "path0")
+            time.sleep(0.5)
+            self.client.ip("addr", "add", ELSEWHERE6 + "/64", "dev", "path0", "nodad")
+        self.survives(node, node.addr, change)
+
+    def second_path(self):
+        """The server has an address that both paths may lead to, by default routes of the client. What leaves
+        from an address of one path never takes the other."""
+        second = path.Path(self.client, self.server, ("more0", "more1"))
+        self.addCleanup(second.close)
+        self.client.ip("addr", "add", "10.78.0.1/24", "dev", "more0")
+        self.server.ip("addr", "add", "10.78.0.2/24", "dev", "more1")
+        self.server.ip("addr", "add", ANYWHERE + "/32", "dev", "lo")
+        self.client.ip("route", "add", "default", "dev", "more0", "metric", "20")
+        self.client.ip("route", "add", "default", "dev", "more0", "table", "100")
+        self.client.ip("rule", "add", "from", "10.78.0.1", "lookup", "100")
+        self.path.delay = second.delay = 0.005
+        return second, self.another_node(f"/ip4/{ANYWHERE}/udp/0/quic-v1")
+
+    def prefer_the_first(self):
+        self.client.ip("route", "add", "default", "dev", "path0", "metric", "10")
+
+    def test_from_one_network_to_another(self):
+        self.needs_quic()
+        second, node = self.second_path()
+        self.prefer_the_first()
+        before = second.passed
+        self.survives(node, node.addr, lambda: self.set_link("down"))
+        self.assertGreater(second.passed - before, 1000)
+
+    def test_a_better_network(self):
+        self.needs_quic()
+        second, node = self.second_path()
+        before = self.path.passed
+        self.survives(node, node.addr, self.prefer_the_first)
+        self.assertGreater(self.path.passed - before, 1000)
+        self.assertGreater(second.passed, 700)
+
+    def test_a_better_network_that_leads_nowhere(self):
+        self.needs_quic()
+        second, node = self.second_path()
+        self.path.up = False
+        lost = self.path.lost
+        self.survives(node, node.addr, self.prefer_the_first)
+        self.assertGreater(self.path.lost, lost)  # it was tried
+        self.assertGreater(second.passed, 1000)
 
     def test_another_address_while_only_the_server_sends(self):
+        self.needs_quic()
         self.path.delay = 0.005
-        if "quic" not in self.addrs:
-            self.skipTest("no QUIC in this build")
         process = cli.start("perf", self.addrs["quic"], "--upload", 0, "--download", 64 << 20, "--json", *HASTY,
                             preexec_fn=self.client.become)
         self.node.wait_for("connected")
@@ -239,8 +318,9 @@ class PathTest(unittest.TestCase):
     # ---- no UDP ----
 
     def test_a_network_that_swallows_udp(self):
-        if "quic" not in self.addrs:
-            self.skipTest("no QUIC in this build")
+        self.needs_quic()
+        if not STORE:
+            self.skipTest("no store in this build")
         self.path.delay = 0.030
         with tempfile.TemporaryDirectory() as folder:
             store = ("-o", f"store={folder}/peers.db")
@@ -262,9 +342,9 @@ class PathTest(unittest.TestCase):
 
 if __name__ == "__main__":
     path.enter()
+    path.need_tun()
     cli.begin()
     VERSION = cli.run("version")[1]
     QUIC, STORE = b"quic" in VERSION, b"store" in VERSION
     SANITIZED = b"__asan_init" in pathlib.Path(cli.P2P).read_bytes()
-    os.environ.pop(path.INSIDE)
     unittest.main()

@@ -265,6 +265,32 @@ static void test_an_idle_connection(void **state)
     world_fini(&s.world);
 }
 
+/* It has no way to say so. The client notices in time, and so does the server. */
+static void test_the_server_cannot_move(void **state)
+{
+    struct scene s;
+    struct side side = {.to_send = BYTES};
+    p2p_multiaddr any;
+    (void)state;
+    scene_init(&s, P2P_DIAL_NO_REUSE_PORT);
+    p2p_conn_close(p2p_host_conn(s.client, p2p_host_peer(s.server)));
+    world_run(&s.world, 1000);
+    assert_int_equal(p2p_multiaddr_parse("/ip4/0.0.0.0/udp/4001/quic-v1", &any), 0);
+    assert_int_equal(p2p_host_listen(s.server, &any, NULL), 0);
+    char ip[46], peer[P2P_PEER_ID_TEXT_MAX];
+    assert_int_equal(p2p_sim_address(s.world.io[1], 0, ip, sizeof(ip)), 0);
+    assert_true(p2p_peer_id_format(p2p_host_peer(s.server), peer, sizeof(peer)) > 0);
+    snprintf(s.addr, sizeof(s.addr), "/ip4/%s/udp/4001/quic-v1/p2p/%s", ip, peer);
+    half_way(&s, &side);
+    assert_int_equal(p2p_sim_add_address(s.world.io[1], "10.9.9.1"), 0);
+    assert_int_equal(p2p_sim_remove_address(s.world.io[1], ip), 0);
+    assert_true(world_until(&s.world, closed, &side, 5000));
+    assert_int_equal(side.close_code, P2P_ETIMEDOUT);
+    world_run(&s.world, 5000);
+    assert_null(p2p_host_conn_at(s.server, 0));
+    world_fini(&s.world);
+}
+
 /* A socket that is tied to the address that is gone: an error in time, and a dial helps. */
 static void test_a_socket_with_one_address(void **state)
 {
@@ -299,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_more_moves_than_names),
         cmocka_unit_test(test_only_the_server_sends),
         cmocka_unit_test(test_an_idle_connection),
+        cmocka_unit_test(test_the_server_cannot_move),
         cmocka_unit_test(test_a_socket_with_one_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,13 +190,13 @@ struct quic_session {
     struct quic_datagrams in, out;
     size_t late_crypto;
     struct io_addr local, remote; /* of the path that was used last */
-    struct io_addr tried;         /* migration to this address has begun; family 0: to none */
     int failure;                  /* enum p2p_code, noted by a callback that fails */
     uint64_t failure_code;        /* QUIC's, for it; 0: none of its own */
     const char *failure_text;
     bool accepting; /* in endpoint->accepts */
     bool confirmed; /* packets are paced from now on */
     bool heard;     /* the remote has said anything */
+    bool stray;     /* its address may be another now */
 };
 
 static inline struct quic_session *quic_of(struct muxer *muxer)

@@ -37,8 +37,6 @@ static bool go_to(struct quic_session *self, const struct io_addr *from, const s
                  ? ngtcp2_conn_initiate_migration(self->conn, &path.path, now)
                  : ngtcp2_conn_initiate_immediate_migration(self->conn, &path.path, now);
     if (rc == 0)
-        self->tried = *to;
-    if (rc == 0)
         p2p__quic_session_wake(self);
     /* The remote has given no other name for itself so far, or there is no memory. A remote that
      * wants no migration is an invalid state: nothing more will be tried. */
@@ -56,16 +54,17 @@ static bool settle(struct quic_session *self)
     p2p__quic_path_addrs(ngtcp2_conn_get_path(self->conn), &local, &remote);
     if (!udp->ops->source(udp, &remote, &source))
         return false;
-    if (p2p__io_addr_equal(&source, &local) || p2p__io_addr_equal(&source, &self->tried))
-        return true;
-    return go_to(self, &local, &source, &remote);
+    return p2p__io_addr_equal(&source, &local) || go_to(self, &local, &source, &remote);
 }
 
 static bool settle_all(struct quic_endpoint *self)
 {
     bool all = true;
-    for (struct list *node = self->sessions.next; node != &self->sessions; node = node->next)
-        all &= settle(P2P__CONTAINER(node, struct quic_session, node));
+    for (struct list *node = self->sessions.next; node != &self->sessions; node = node->next) {
+        struct quic_session *session = P2P__CONTAINER(node, struct quic_session, node);
+        session->stray = session->stray && !settle(session);
+        all &= !session->stray;
+    }
     return all;
 }
 
@@ -105,8 +104,8 @@ void p2p__quic_interfaces_changed(struct quic *self)
     for (struct list *it = self->endpoints.next; it != &self->endpoints; it = it->next) {
         struct quic_endpoint *endpoint = P2P__CONTAINER(it, struct quic_endpoint, node);
         struct list *node = endpoint->sessions.next;
-        for (; node != &endpoint->sessions; node = node->next) /* another network, perhaps */
-            P2P__CONTAINER(node, struct quic_session, node)->tried = (struct io_addr){0};
+        for (; node != &endpoint->sessions; node = node->next)
+            P2P__CONTAINER(node, struct quic_session, node)->stray = true;
     }
     self->move_again_us = AGAIN_US;
     p2p__work_mark(self->base.shard, &self->move);
