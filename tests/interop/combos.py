@@ -22,6 +22,7 @@ def new_network(name):
     return str(file)
 
 
+HAVE_WEB = make_web()
 PSK, OTHER_PSK = new_network("swarm.key"), new_network("other-swarm.key")
 
 
@@ -126,10 +127,12 @@ COMBOS = [
           more_out=[cases.out_their_key(t) for t in KEYS] + [cases.out_our_key(t) for t in KEYS]),
     Combo("ws", ["go", "js", "rust"], ["--transport", "ws"], listen=WS),
     Combo("ws-psk", ["go", "js", "rust"], ["--transport", "ws", "--psk", PSK], ["--psk", PSK], listen=WS),
-    Combo("wss", ["go", "js", "rust"] if make_web() else [], ["--transport", "wss", "--web", WEB],
+    Combo("wss", ["go", "js", "rust"] if HAVE_WEB else [], ["--transport", "wss", "--web", WEB],
           ["-o", f"wss_cert={WEB}", "-o", f"wss_ca={WEB}"], listen=WSS,
           more_out=[Case("untrusted", untrusted, only="peers")]),
-    Combo("browser", ["chromium"], [], listen=WS, all_in=IN_BROWSER),
+    Combo("browser", ["chromium"], ["--transport", "ws"], listen=WS, all_in=IN_BROWSER),
+    Combo("browser-wss", ["chromium"] if HAVE_WEB else [], ["--transport", "wss"], ["-o", f"wss_cert={WEB}"],
+          listen=WSS, all_in=IN_BROWSER),
     Combo("mplex", ["js"], ["--muxer", "mplex"], ["--muxer", "mplex"], muxer="/mplex/6.7.0"),
     Combo("psk", ["js", "go", "rust"], ["--psk", PSK], ["--psk", PSK],
           more_in=[Case("other-network", in_with("--psk", OTHER_PSK)), Case("no-network", in_with("--psk", ""))],
@@ -162,7 +165,7 @@ def matrix(tally, peers, with_self, ours, client, wanted):
             if not they.only_dials:
                 tally.all(lambda: OutWorld(we, they, client), who, "out", combo.out_for(they))
     for combo in of(None, wanted) if with_self else []:
-        if combo.name == "browser":
-            continue  # for our own command it is ws
+        if combo.name.startswith("browser"):
+            continue  # for our own command they are ws and wss
         we = ours(combo.ours, combo.listen)
         tally.all(lambda: OutWorld(we, None, client), f"self/{combo.name}", "out", combo.out_for(None))

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Our test application for libp2p/unified-testing on both sides, by its contracts, with a Redis server
-on loopback: official_test.py BUILD [arguments]"""
+on loopback: official_test.py BUILD [arguments]
+
+With OFFICIAL_OTHER=FILE in the environment, also against another implementation's transport application,
+in a network namespace of the test's own."""
 
 import atexit
 import os
@@ -15,14 +18,15 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "net"))
+
+import path  # noqa: E402
+
 TIMEOUT = 60
 LOOPBACK = "127.0.0.1"
+OTHER = os.environ.get("OFFICIAL_OTHER")
+OTHER_TRANSPORTS = os.environ.get("OFFICIAL_TRANSPORTS", "tcp ws quic-v1").split()
 OFFICIAL = pathlib.Path(__file__).resolve().parent / "official"
-
-
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
 
 
 def free_port():
@@ -40,7 +44,7 @@ class Redis:
             program = f"{folder}/redis-server"
             os.symlink(os.path.realpath(same), program)
         if not program:
-            skip("there is no Redis server (Debian: redis-tools)")
+            path.skip("there is no Redis server (Debian: redis-tools)")
         self.port = free_port()
         self.process = subprocess.Popen(
             [program, "--port", str(self.port), "--bind", LOOPBACK, "--save", "", "--appendonly", "no",
@@ -65,14 +69,14 @@ class Redis:
         self.process.wait()
 
 
-def start(kind, is_dialer, key, transport, secure=None, muxer=None, **more):
+def start(kind, is_dialer, key, transport, secure=None, muxer=None, app=None, **more):
     env = {k: v for k, v in os.environ.items() if not k.startswith("P2P_")}
     env.update(IS_DIALER=str(is_dialer).lower(), REDIS_ADDR=f"{LOOPBACK}:{REDIS.port}", TEST_KEY=key,
                TRANSPORT=transport, DEBUG="true", LISTENER_IP=LOOPBACK, TEST_TIMEOUT_SECS="30")
     if secure:
         env.update(SECURE_CHANNEL=secure, MUXER=muxer)
     env.update(more)
-    process = subprocess.Popen([APP, kind], env={k: v for k, v in env.items() if v is not None},
+    process = subprocess.Popen(app or [APP, kind], env={k: v for k, v in env.items() if v is not None},
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     atexit.register(lambda: process.poll() is None and process.kill())
     return process
@@ -197,6 +201,29 @@ class OfficialTest(unittest.TestCase):
                            UPLOAD_ITERATIONS="null", DOWNLOAD_ITERATIONS="null", LATENCY_ITERATIONS=None)
         self.assertEqual([s["iterations"] for s in parse(out).values()], ["10", "10", "100"])
 
+    # ---- another implementation ----
+
+    def test_another_application(self):
+        if not OTHER:
+            self.skipTest("OFFICIAL_OTHER names none")
+        for transport in OTHER_TRANSPORTS:
+            for secure in ("noise", "tls") if transport != "quic-v1" else (None,):
+                for dialer, listener in ((None, [OTHER]), ([OTHER], None)):
+                    with self.subTest(transport=transport, secure=secure, dialer=dialer):
+                        self.against(transport, secure, dialer, listener)
+
+    def against(self, transport, secure, dialer, listener):
+        OfficialTest.keys += 1
+        how = ("transport", f"{OfficialTest.keys:08x}", transport, secure, "yamux")
+        # The others' listeners tell no address of loopback.
+        listening = start(how[0], False, *how[1:], app=listener, LISTENER_IP="0.0.0.0")
+        code, out, err = end(start(how[0], True, *how[1:], app=dialer, LISTENER_IP="0.0.0.0"))
+        listening.terminate()
+        _, _, err_of_listener = end(listening)
+        self.assertEqual(code, 0, err + err_of_listener)
+        self.assertRegex(out, r"handshake_plus_one_rtt: [0-9.]+\n +ping_rtt: [0-9.]+\n +unit: ms\n")
+        print(transport, secure, "ours dials" if listener else "ours listens", out.split()[-5:], file=sys.stderr)
+
     # ---- how the address is told ----
 
     def test_a_dialer_that_is_early(self):
@@ -274,10 +301,15 @@ class OfficialTest(unittest.TestCase):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    if OTHER:
+        path.enter()
+        for command in ("link set lo up", "link add here type veth peer name there", "addr add 10.77.0.1/24 dev here",
+                        "link set here up", "link set there up"):
+            subprocess.run(["ip", *command.split()], check=True)
     BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
     APP = str(BUILD / "interop-official")
     if not os.path.exists(APP):
-        skip("interop-official is not built")
+        path.skip("interop-official is not built")
     QUIC = b"quic" in subprocess.run([BUILD / "p2p", "version"], capture_output=True, check=True).stdout
     FOLDER = tempfile.mkdtemp(prefix="p2p-official-")
     atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)

@@ -1,4 +1,4 @@
-// A real Chromium, without a window, that dials: peer dial ADDR TEST [ARG]... [--transport ws]
+// A real Chromium, without a window, that dials: peer dial ADDR TEST [ARG]... [--transport ws|wss]
 //
 // It opens a page of a server that lives as long as this process; the page gets its task from there
 // and brings the result back. Nothing else drives the browser; its debugging pipe is there because it
@@ -47,12 +47,12 @@ function serve (task, onResult) {
   })
 }
 
-function browse (url, profile) {
+function browse (url, profile, more) {
   const args = ['--headless=new', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-breakpad',
     '--remote-debugging-pipe', `--user-data-dir=${profile}`]
   if (process.getuid() === 0) args.push('--no-sandbox') // it has none as root
-  return spawn(process.env.CHROMIUM ?? 'chromium', [...args, url], {
+  return spawn(process.env.CHROMIUM ?? 'chromium', [...args, ...more, url], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, HOME: profile }
   })
@@ -67,7 +67,7 @@ async function end (browser) {
   clearTimeout(timer)
 }
 
-async function perform (task) {
+async function perform ({ flags, ...task }) {
   const profile = mkdtempSync(join(tmpdir(), 'p2p-chromium-'))
   let browser
   let errors = ''
@@ -75,7 +75,7 @@ async function perform (task) {
     return await new Promise((resolve, reject) => {
       const server = serve(task, resolve)
       server.listen(0, '127.0.0.1', () => {
-        browser = browse(`http://127.0.0.1:${server.address().port}/`, profile)
+        browser = browse(`http://127.0.0.1:${server.address().port}/`, profile, flags)
         browser.stderr.on('data', (piece) => { errors = (errors + piece).slice(-2000) })
         browser.on('error', reject)
         browser.on('exit', (code, signal) => reject(new Error(`the browser ended (${signal ?? code}): ${errors}`)))
@@ -88,18 +88,21 @@ async function perform (task) {
   }
 }
 
+// The certificate of a test signs itself.
+const FLAGS = { ws: [], wss: ['--ignore-certificate-errors'] }
+
 function parse (argv) {
   const rest = []
+  let transport = 'ws'
   for (let i = 0; i < argv.length; i++) {
-    if (argv[i] !== '--transport') {
-      rest.push(argv[i])
-    } else if (argv[++i] !== 'ws') {
-      throw new Error(`--transport ${argv[i]}: a browser has ws`)
-    }
+    if (argv[i] === '--transport') transport = argv[++i]
+    else rest.push(argv[i])
   }
   const [mode, addr, test, ...args] = rest
-  if (mode !== 'dial' || test == null) throw new Error('usage: peer dial ADDR TEST [ARG]... [--transport ws]')
-  return { addr, test, args }
+  if (mode !== 'dial' || test == null || FLAGS[transport] == null) {
+    throw new Error('usage: peer dial ADDR TEST [ARG]... [--transport ws|wss]')
+  }
+  return { addr, test, args, flags: FLAGS[transport] }
 }
 
 async function main () {
