@@ -161,7 +161,8 @@ struct quic_handshake {
     struct tls_peer peer;
     ngtcp2_pkt_hd first; /* inbound: the first packet's header, its token left out */
     ngtcp2_cid original; /* inbound, after a Retry: what the client called us at first */
-    bool retried;
+    uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN]; /* which every Initial must repeat */
+    size_t token_len;                                /* 0: there was no Retry */
     struct quic_early *early; /* inbound: datagrams until the host has taken the session */
     size_t early_count;
 };

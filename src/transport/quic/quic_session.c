@@ -346,9 +346,11 @@ struct quic_session *p2p__quic_session_incoming(struct quic_endpoint *endpoint,
     struct quic_handshake *handshake = self->handshake;
     handshake->first = *hd;
     handshake->first.token = (ngtcp2_vec){NULL, 0};
-    handshake->retried = original != NULL;
-    if (original)
+    if (original) {
         handshake->original = *original;
+        handshake->token_len = hd->token.len;
+        memcpy(handshake->token, hd->token.base, hd->token.len);
+    }
     self->local = *in->local;
     self->remote = *in->remote;
     if (!p2p__quic_cid_add(endpoint, self, hd->dcid.data, hd->dcid.datalen)) {
@@ -375,16 +377,15 @@ static int begin(struct quic_session *self)
     ngtcp2_transport_params params;
     ngtcp2_path_storage path;
     ngtcp2_cid ours;
-    uint8_t proven = 0;
     set_callbacks(&callbacks);
     set_settings(self, &settings);
     set_params(self, &params);
     params.original_dcid = hd->dcid;
-    if (handshake->retried) {
+    if (handshake->token_len) {
         params.original_dcid = handshake->original;
         params.retry_scid = hd->dcid;
         params.retry_scid_present = 1;
-        settings.token = (ngtcp2_vec){&proven, 1}; /* that there was one is all that matters */
+        settings.token = (ngtcp2_vec){handshake->token, handshake->token_len};
     }
     random_cid(self, &ours);
     params.stateless_reset_token_present = 1;
@@ -522,7 +523,7 @@ static size_t session_pump(struct session *base, size_t max_bytes, uint64_t now_
 static void refuse(struct quic_session *self)
 {
     const struct quic_handshake *handshake = self->handshake;
-    if (handshake->retried)
+    if (handshake->token_len)
         p2p__quic_send_refusal(self->endpoint, &self->local, &self->remote, &handshake->first,
                                NGTCP2_CONNECTION_REFUSED);
     else

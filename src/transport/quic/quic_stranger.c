@@ -95,6 +95,8 @@ static enum token check_token(struct quic_endpoint *self, const struct quic_in *
     const ngtcp2_addr *from = remote_of(in->local, in->remote, &path);
     if (hd->token.len == 0 || hd->token.base[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY)
         return TOKEN_NONE;
+    if (hd->token.len > NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN)
+        return TOKEN_BAD;
     int rc = ngtcp2_crypto_verify_retry_token(
         original, hd->token.base, hd->token.len, self->quic->token_secret, QUIC_SECRET_LEN,
         hd->version, from->addr, from->addrlen, &hd->dcid, QUIC_TOKEN_S * NGTCP2_SECONDS,
