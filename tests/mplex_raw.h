@@ -2,11 +2,9 @@
 #ifndef P2P_TESTS_MPLEX_RAW_H
 #define P2P_TESTS_MPLEX_RAW_H
 
-#include "tests/test.h"
-
 #include "codec/varint.h"
 #include "muxer/mplex.h"
-#include "tests/muxer_pair.h"
+#include "tests/muxer_raw.h"
 
 /* As the remote's frames name a stream: its own, or one of ours. */
 enum {
@@ -39,25 +37,6 @@ static inline int raw_send(struct side *self, uint32_t flag, uint64_t id, size_t
     return side_feed(self, header, p2p__mplex_header(header, id, flag, length));
 }
 
-/* n bytes of the pattern from its `from`-th on. */
-static inline int raw_body(struct side *self, uint64_t from, size_t n)
-{
-    static const size_t PIECE = 50000;
-    uint8_t *bytes = malloc(PIECE);
-    int code = self->code;
-    assert_non_null(bytes);
-    while (n > 0 && code >= 0) {
-        size_t now = n < PIECE ? n : PIECE;
-        for (size_t i = 0; i < now; i++)
-            bytes[i] = pattern(from + i);
-        code = side_feed(self, bytes, now);
-        from += now;
-        n -= now;
-    }
-    free(bytes);
-    return code;
-}
-
 static inline int raw_data(struct side *self, uint32_t flag, uint64_t id, uint64_t from, size_t n)
 {
     int code = raw_send(self, flag, id, n);
@@ -67,9 +46,7 @@ static inline int raw_data(struct side *self, uint32_t flag, uint64_t id, uint64
 /* The next frame that the side sends, body dropped; false: it has nothing to say. */
 static inline bool raw_next(struct side *self, struct raw_frame *f)
 {
-    while (side_send(self, SIDE_OUT))
-        continue;
-    if (self->wire_len == 0)
+    if (!raw_wire(self))
         return false;
     uint64_t header = 0;
     int n = p2p__varint_decode(self->wire, self->wire_len, &header);
@@ -79,9 +56,7 @@ static inline bool raw_next(struct side *self, struct raw_frame *f)
     f->id = header >> 3u;
     f->flag = header & 7u;
     size_t len = (size_t)n + (size_t)m + f->length;
-    assert_true(self->wire_len >= len);
-    self->wire_len -= len;
-    memmove(self->wire, self->wire + len, self->wire_len);
+    raw_drop(self, len);
     return true;
 }
 
@@ -92,12 +67,6 @@ static inline void expect_frame(struct side *self, uint64_t flag, uint64_t id, u
     assert_int_equal(f.flag, flag);
     assert_int_equal(f.id, id);
     assert_int_equal(f.length, length);
-}
-
-static inline void expect_silence(struct side *self)
-{
-    struct raw_frame f;
-    assert_false(raw_next(self, &f));
 }
 
 /* The connection ended, for good, without a word: mplex has no farewell. */
@@ -123,15 +92,9 @@ static inline struct muxer_stream *open_stream(struct side *t)
     return s;
 }
 
-static inline struct mplex_stream *theirs(struct side *t, uint64_t id)
+static inline struct framed_stream *theirs(struct side *t, uint64_t id)
 {
-    return p2p__mplex_find(raw_mplex(t), id, false);
-}
-
-static inline void raw_fini(struct side *self)
-{
-    assert_int_equal(self->wrong, 0);
-    assert_true(side_fini(self));
+    return p2p__framed_find(&raw_mplex(t)->framed, id, false);
 }
 
 #endif

@@ -2,10 +2,8 @@
 #ifndef P2P_TESTS_YAMUX_RAW_H
 #define P2P_TESTS_YAMUX_RAW_H
 
-#include "tests/test.h"
-
 #include "muxer/yamux.h"
-#include "tests/muxer_pair.h"
+#include "tests/muxer_raw.h"
 
 struct raw_frame {
     uint32_t type, flags, id, length;
@@ -30,25 +28,6 @@ static inline int raw_send(struct side *self, uint32_t type, uint32_t flags, uin
     return side_feed(self, header, sizeof(header));
 }
 
-/* n bytes of the pattern from its `from`-th on. */
-static inline int raw_body(struct side *self, uint64_t from, size_t n)
-{
-    static const size_t PIECE = 50000;
-    uint8_t *bytes = malloc(PIECE);
-    int code = self->code;
-    assert_non_null(bytes);
-    while (n > 0 && code >= 0) {
-        size_t now = n < PIECE ? n : PIECE;
-        for (size_t i = 0; i < now; i++)
-            bytes[i] = pattern(from + i);
-        code = side_feed(self, bytes, now);
-        from += now;
-        n -= now;
-    }
-    free(bytes);
-    return code;
-}
-
 static inline int raw_data(struct side *self, uint32_t flags, uint32_t id, uint64_t from,
                            uint32_t n)
 {
@@ -64,18 +43,14 @@ static inline uint32_t raw_u32(const uint8_t *at)
 /* The next frame that the side sends, body dropped; false: it has nothing to say. */
 static inline bool raw_next(struct side *self, struct raw_frame *f)
 {
-    while (side_send(self, SIDE_OUT))
-        continue;
-    if (self->wire_len == 0)
+    if (!raw_wire(self))
         return false;
     const uint8_t *at = self->wire;
     assert_true(self->wire_len >= YAMUX_HEADER);
     assert_int_equal(at[0], 0);
     *f = (struct raw_frame){at[1], (uint32_t)at[2] << 8 | at[3], raw_u32(at + 4), raw_u32(at + 8)};
     size_t len = YAMUX_HEADER + (f->type == YAMUX_DATA ? f->length : 0);
-    assert_true(self->wire_len >= len);
-    self->wire_len -= len;
-    memmove(self->wire, self->wire + len, self->wire_len);
+    raw_drop(self, len);
     return true;
 }
 
@@ -90,12 +65,6 @@ static inline void expect_frame(struct side *self, uint32_t type, uint32_t flags
     assert_int_equal(f.length, length);
 }
 
-static inline void expect_silence(struct side *self)
-{
-    struct raw_frame f;
-    assert_false(raw_next(self, &f));
-}
-
 /* The connection ends, and the last word is a go-away of protocol error. */
 static inline void expect_goaway(struct side *self)
 {
@@ -108,12 +77,6 @@ static inline void expect_goaway(struct side *self)
     assert_int_equal(last.length, YAMUX_PROTOCOL_ERROR);
     assert_int_equal(last.id, 0);
     expect_silence(self);
-}
-
-static inline void raw_fini(struct side *self)
-{
-    assert_int_equal(self->wrong, 0);
-    assert_true(side_fini(self));
 }
 
 #endif

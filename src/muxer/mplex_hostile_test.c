@@ -95,7 +95,7 @@ static void test_M03_a_reader_is_told_before_it_is_too_slow(void **state)
     assert_int_equal(buf_len(&s->in), at);
     app_of(s)->hold = false;
     muxer_make_ready(s);
-    uint8_t bytes[5000 + MPLEX_HEADER_MAX];
+    uint8_t bytes[5000 + FRAMED_HEADER_MAX];
     size_t len = p2p__mplex_header(bytes, 1, DATA_THEIRS, 5000);
     for (size_t i = 0; i < 5000; i++)
         bytes[len++] = pattern(at + i);
@@ -193,10 +193,10 @@ static void test_M05_replies_that_nobody_reads(void **state)
     uint32_t i = 0;
     for (; i < 100000 && code == 0; i++) {
         code = raw_send(&t, NEW, i, 0);
-        assert_true(outq_len(&raw_mplex(&t)->control) <= MPLEX_CONTROL_MAX);
+        assert_true(outq_len(&raw_mplex(&t)->framed.control) <= FRAMED_CONTROL_MAX);
     }
     assert_int_equal(code, P2P_ELIMIT);
-    assert_true(i > MPLEX_CONTROL_MAX / 12 && i < MPLEX_CONTROL_MAX / 2);
+    assert_true(i > FRAMED_CONTROL_MAX / 12 && i < FRAMED_CONTROL_MAX / 2);
     expect_end(&t, P2P_ELIMIT);
     raw_fini(&t);
 }

@@ -23,7 +23,7 @@ static void test_header_layout(void **state)
          12},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        uint8_t got[MPLEX_HEADER_MAX];
+        uint8_t got[FRAMED_HEADER_MAX];
         assert_int_equal(p2p__mplex_header(got, rows[i].id, rows[i].flag, rows[i].length),
                          rows[i].want_len);
         assert_memory_equal(got, rows[i].want, rows[i].want_len);
@@ -87,7 +87,7 @@ static void test_one_id_in_both_directions(void **state)
     app_of(ours)->hold = true;
     expect_frame(&t, NEW, 0, 0);
     raw_send(&t, NEW, 0, 0);
-    struct mplex_stream *other = theirs(&t, 0);
+    struct framed_stream *other = theirs(&t, 0);
     assert_non_null(other);
     assert_ptr_not_equal(&other->base, ours);
     raw_data(&t, DATA_OURS, 0, 0, 3);
@@ -99,7 +99,7 @@ static void test_one_id_in_both_directions(void **state)
     assert_false(other->base.flags & MUXER_EOF);
     raw_send(&t, RESET_THEIRS, 0, 0);
     assert_null(theirs(&t, 0));
-    assert_ptr_equal(p2p__mplex_find(raw_mplex(&t), 0, true), ours);
+    assert_ptr_equal(p2p__framed_find(&raw_mplex(&t)->framed, 0, true), ours);
     t.muxer->ops->reset(ours, 9);
     expect_frame(&t, RESET_THEIRS, 0, 0);
     t.muxer->ops->stream_free(ours);
@@ -244,10 +244,10 @@ static void test_frame_sizes(void **state)
     struct side t;
     raw_init(&t);
     struct muxer_stream *s = open_stream(&t);
-    side_write(&t, s, 2 * MPLEX_BODY_ALONE + 1);
+    side_write(&t, s, 2 * FRAMED_BODY_ALONE + 1);
     expect_frame(&t, NEW, 0, 0);
-    expect_frame(&t, DATA_THEIRS, 0, MPLEX_BODY_ALONE);
-    expect_frame(&t, DATA_THEIRS, 0, MPLEX_BODY_ALONE);
+    expect_frame(&t, DATA_THEIRS, 0, FRAMED_BODY_ALONE);
+    expect_frame(&t, DATA_THEIRS, 0, FRAMED_BODY_ALONE);
     expect_frame(&t, DATA_THEIRS, 0, 1);
     struct muxer_stream *other = open_stream(&t);
     side_write(&t, s, 40000);
@@ -257,7 +257,7 @@ static void test_frame_sizes(void **state)
     uint64_t sum[2] = {0};
     while (raw_next(&t, &f)) {
         assert_true(f.id <= 1 &&
-                    f.length <= (sum[!f.id] == 40000 ? MPLEX_BODY_ALONE : MPLEX_BODY_SHARED));
+                    f.length <= (sum[!f.id] == 40000 ? FRAMED_BODY_ALONE : FRAMED_BODY_SHARED));
         sum[f.id] += f.length;
     }
     assert_int_equal(sum[0], 40000);
@@ -302,10 +302,10 @@ static void test_lent_bytes_stay_until_sent(void **state)
     struct iov iov[SIDE_IOV];
     size_t bytes;
     struct muxer_stream *s = open_stream(&t);
-    side_write(&t, s, MPLEX_BODY_ALONE + 100);
+    side_write(&t, s, FRAMED_BODY_ALONE + 100);
     assert_true(t.muxer->ops->pump_out(t.muxer, iov, SIDE_IOV, SIDE_OUT, t.now_us, &bytes) > 2);
     assert_int_equal(outq_unsent(&s->out), 0);
-    assert_int_equal(s->out.unacked, MPLEX_BODY_ALONE + 100);
+    assert_int_equal(s->out.unacked, FRAMED_BODY_ALONE + 100);
     t.muxer->ops->sent(t.muxer);
     assert_int_equal(outq_len(&s->out), 0);
     assert_true(s->flags & MUXER_WRITABLE);

@@ -32,7 +32,7 @@ void p2p__yamux_flow_init(struct yamux *self, uint64_t now_us)
 /* Widens the window by up to `want` and owes the remote the difference. */
 static void grow(struct yamux_stream *s, uint32_t want)
 {
-    struct yamux *self = yamux_of(&s->base);
+    struct yamux *self = yamux_of(s);
     uint32_t cap = self->base.config.conn_window_max;
     uint32_t budget = self->growth < cap ? cap - self->growth : 0;
     uint32_t more = want < budget ? want : budget;
@@ -49,12 +49,13 @@ void p2p__yamux_window_init(struct yamux_stream *s, uint64_t now_us)
     s->credit_us = now_us;
     /* The spec's way to a larger first window: credit with the SYN or the ACK. */
     grow(s, s->base.muxer->config.stream_window - YAMUX_INITIAL_WINDOW);
-    s->credit_due = s->owed > 0;
+    if (s->owed)
+        s->base.flags |= YAMUX_CREDIT_DUE;
 }
 
 void p2p__yamux_window_fini(struct yamux_stream *s)
 {
-    yamux_of(&s->base)->growth -= s->base.in.max - YAMUX_INITIAL_WINDOW;
+    yamux_of(s)->growth -= s->base.in.max - YAMUX_INITIAL_WINDOW;
 }
 
 static void autotune(struct yamux_stream *s, uint64_t now_us)
@@ -77,13 +78,13 @@ void p2p__yamux_credit(struct yamux_stream *s, size_t n, uint64_t now_us)
     assert(n <= s->base.in.max - s->recv_left - s->owed);
     s->owed += (uint32_t)n;
     /* After its FIN the remote has no use for credit. */
-    if (s->credit_due || (s->base.flags & MUXER_EOF) || s->owed < s->base.in.max / 2)
+    if ((s->base.flags & (YAMUX_CREDIT_DUE | MUXER_EOF)) || s->owed < s->base.in.max / 2)
         return;
     if (now_us) {
         autotune(s, now_us);
         s->credit_us = now_us;
     }
-    s->credit_due = true;
+    s->base.flags |= YAMUX_CREDIT_DUE;
 }
 
 /* --- forgiveness */
@@ -135,7 +136,7 @@ uint64_t p2p__yamux_deadline(const struct muxer *base)
 {
     const struct yamux *self = (const struct yamux *)base;
     const struct muxer_config *config = &base->config;
-    if (self->failed)
+    if (self->framed.failed)
         return 0;
     if (config->keepalive_ms == 0)
         return UINT64_MAX;
@@ -147,13 +148,13 @@ uint64_t p2p__yamux_deadline(const struct muxer *base)
 int p2p__yamux_timeout(struct muxer *base, uint64_t now_us)
 {
     struct yamux *self = (struct yamux *)base;
-    if (self->failed)
-        return self->failed;
+    if (self->framed.failed)
+        return self->framed.failed;
     if (now_us < p2p__yamux_deadline(base))
         return 0;
     if (self->keepalive_waiting)
-        return p2p__yamux_fail(self, P2P_ETIMEDOUT, YAMUX_INTERNAL_ERROR,
-                               "the remote left a keep-alive ping unanswered");
+        return p2p__framed_fail(&self->framed, P2P_ETIMEDOUT,
+                                "the remote left a keep-alive ping unanswered");
     self->keepalive_waiting = true;
     self->keepalive_us = now_us;
     /* An older ping that was never answered must not stand in the way. */

@@ -279,10 +279,10 @@ static void test_Y13_replies_that_nobody_reads(void **state)
     raw_init(&t);
     uint32_t i = 0;
     while (i < 100000 && raw_send(&t, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0) == 0) {
-        assert_true(outq_len(&raw_yamux(&t)->control) <= YAMUX_CONTROL_MAX);
+        assert_true(outq_len(&raw_yamux(&t)->framed.control) <= FRAMED_CONTROL_MAX);
         i++;
     }
-    assert_int_equal(i, 256 + YAMUX_CONTROL_MAX / YAMUX_HEADER);
+    assert_int_equal(i, 256 + FRAMED_CONTROL_MAX / YAMUX_HEADER);
     assert_int_equal(t.code, P2P_ELIMIT);
     raw_fini(&t);
 }

@@ -26,49 +26,21 @@ static struct frame frame_decode(const uint8_t *at)
 
 static int forbidden(struct yamux *self, const char *error)
 {
-    return p2p__yamux_fail(self, P2P_EPROTO, YAMUX_PROTOCOL_ERROR, error);
+    return p2p__framed_fail(&self->framed, P2P_EPROTO, error);
 }
 
 /* --- the ends of a stream, as the remote brings them about */
 
 static void remote_fin(struct yamux_stream *s)
 {
-    if (s->base.flags & MUXER_EOF)
-        return;
-    s->base.flags |= MUXER_EOF;
-    s->credit_due = false;
-    if (s->base.flags & MUXER_FIN_SENT)
-        p2p__yamux_stream_over(s);
-    muxer_make_ready(&s->base);
+    s->base.flags &= ~(uint32_t)YAMUX_CREDIT_DUE;
+    p2p__framed_remote_end(&s->framed);
 }
 
-static int remote_reset(struct yamux *self, struct yamux_stream *s, uint32_t code, uint64_t now_us)
+static int remote_reset(struct yamux_stream *s, uint32_t code, uint64_t now_us)
 {
-    /* Work that was thrown away makes a rapid reset; go ends every ping with one, after the answer.
-     */
-    bool rapid = !(s->base.flags & (MUXER_OUTBOUND | MUXER_FIN_SENT)) && !s->answered;
-    s->base.flags |= MUXER_RESET;
     s->base.remote_code = code;
-    p2p__yamux_stream_over(s);
-    p2p__outq_fini(&s->base.out, self->base.config.pool);
-    /* What a FIN completed stays readable. */
-    if (!(s->base.flags & MUXER_EOF))
-        p2p__buf_fini(&s->base.in, self->base.config.pool);
-    muxer_make_ready(&s->base);
-    if (rapid && !muxer_reset_take(&self->base, now_us))
-        return p2p__yamux_fail(self, P2P_ELIMIT, YAMUX_PROTOCOL_ERROR,
-                               "the remote opens and resets streams too fast");
-    return 0;
-}
-
-/* The remote broke one stream's rules: that stream ends, both sides learn of it. */
-static int break_stream(struct yamux *self, struct yamux_stream *s)
-{
-    s->base.flags |= MUXER_RESET | MUXER_RESET_SENT;
-    p2p__yamux_stream_over(s);
-    p2p__outq_fini(&s->base.out, self->base.config.pool);
-    muxer_make_ready(&s->base);
-    return p2p__yamux_send_reset(self, (uint32_t)s->base.id, 0);
+    return p2p__framed_remote_reset(&s->framed, now_us);
 }
 
 /* --- opening */
@@ -80,37 +52,39 @@ static int refuse(struct yamux *self, const struct frame *f)
     return p2p__yamux_send_reset(self, f->id, 0);
 }
 
+/* The role tells whose a stream is. */
+static struct yamux_stream *find(const struct yamux *self, uint32_t id)
+{
+    bool outbound = (id % 2 == 1) == self->base.config.initiator;
+    return (struct yamux_stream *)p2p__framed_find(&self->framed, id, outbound);
+}
+
 /* *out stays NULL for a stream that is not to be. */
 static int remote_syn(struct yamux *self, const struct frame *f, uint64_t now_us,
                       struct yamux_stream **out)
 {
     if ((f->id % 2 == 1) == self->base.config.initiator)
         return forbidden(self, "a stream id that is ours to give");
-    if (p2p__yamux_find(self, f->id))
+    if (find(self, f->id))
         return forbidden(self, "a stream id that is in use");
     if (f->type == YAMUX_DATA && f->length > YAMUX_INITIAL_WINDOW)
         return forbidden(self, "a first body larger than the window");
-    if (f->flags & YAMUX_RST) {
-        if (!muxer_reset_take(&self->base, now_us))
-            return p2p__yamux_fail(self, P2P_ELIMIT, YAMUX_PROTOCOL_ERROR,
-                                   "the remote opens and resets streams too fast");
-        return 0;
-    }
+    if (f->flags & YAMUX_RST)
+        return p2p__framed_reset_take(&self->framed, now_us);
     if (self->base.goaway_sent || self->base.goaway_received)
         return refuse(self, f);
     if (self->base.streams_in >= self->base.config.streams_in_max) {
         /* The remote cannot know which of the streams that are over we have freed. */
-        if (self->dead_in && !self->told) {
-            self->told = true;
+        if (self->framed.dead_in && !self->framed.told) {
+            self->framed.told = true;
             return MUXER_TELL;
         }
         self->base.refused++;
         return refuse(self, f);
     }
-    struct yamux_stream *s = p2p__yamux_stream_new(self, f->id, MUXER_NEW);
+    struct yamux_stream *s = p2p__yamux_stream_new(self, f->id, MUXER_NEW, now_us);
     if (!s)
         return refuse(self, f);
-    p2p__yamux_window_init(s, now_us);
     muxer_make_ready(&s->base);
     *out = s;
     return 0;
@@ -122,7 +96,7 @@ static void remote_ack(struct yamux *self, struct yamux_stream *s)
     if (!(s->base.flags & MUXER_OUTBOUND) || (s->base.flags & MUXER_ACKED))
         return;
     s->base.flags |= MUXER_ACKED;
-    self->unacked--;
+    self->framed.unacked--;
 }
 
 /* --- frames */
@@ -130,25 +104,25 @@ static void remote_ack(struct yamux *self, struct yamux_stream *s)
 static int on_data(struct yamux *self, struct yamux_stream *s, const struct frame *f,
                    uint64_t now_us)
 {
-    self->body_left = f->length;
-    self->body_stream = NULL;
+    self->framed.body_left = f->length;
+    self->framed.body_stream = NULL;
     self->body_fin = false;
     if (s && f->length > s->recv_left)
         return forbidden(self, "a body larger than the window");
     int code = 0;
     if (s && (f->flags & YAMUX_RST)) {
-        code = remote_reset(self, s, 0, now_us);
+        code = remote_reset(s, 0, now_us);
         s = NULL;
     } else if (s && f->length && (s->base.flags & MUXER_EOF)) {
-        code = break_stream(self, s);
+        code = p2p__framed_break(&s->framed, 0);
         s = NULL;
     }
     if (code < 0)
         return code;
     if (!s) {
         if (!p2p__yamux_drain_take(self, f->length))
-            return p2p__yamux_fail(self, P2P_ELIMIT, YAMUX_PROTOCOL_ERROR,
-                                   "too many bytes for streams that do not exist");
+            return p2p__framed_fail(&self->framed, P2P_ELIMIT,
+                                    "too many bytes for streams that do not exist");
         return 0;
     }
     s->recv_left -= f->length;
@@ -157,7 +131,7 @@ static int on_data(struct yamux *self, struct yamux_stream *s, const struct fram
             remote_fin(s);
         return 0;
     }
-    self->body_stream = s;
+    self->framed.body_stream = &s->framed;
     self->body_fin = (f->flags & YAMUX_FIN) != 0;
     return 0;
 }
@@ -169,13 +143,13 @@ static int on_window(struct yamux *self, struct yamux_stream *s, const struct fr
         return 0;
     /* With RST the length is an error code, not credit. */
     if (f->flags & YAMUX_RST)
-        return remote_reset(self, s, f->length, now_us);
+        return remote_reset(s, f->length, now_us);
     if (f->length > UINT32_MAX - s->send_window)
         return forbidden(self, "a window beyond 32 bits");
     s->send_window += f->length;
     if (f->flags & YAMUX_FIN)
         remote_fin(s);
-    p2p__yamux_make_due(s);
+    p2p__framed_make_due(&s->framed);
     return 0;
 }
 
@@ -211,14 +185,13 @@ static int on_stream_frame(struct yamux *self, const struct frame *f, uint64_t n
         if (code != 0)
             return code;
     } else {
-        s = p2p__yamux_find(self, f->id);
+        s = find(self, f->id);
         if (s)
             remote_ack(self, s);
     }
     return f->type == YAMUX_DATA ? on_data(self, s, f, now_us) : on_window(self, s, f, now_us);
 }
 
-/* 0, MUXER_TELL with nothing done, or the error that ends the connection. */
 static int on_frame(struct yamux *self, const struct frame *f, uint64_t now_us)
 {
     if (f->version != 0)
@@ -236,73 +209,44 @@ static int on_frame(struct yamux *self, const struct frame *f, uint64_t now_us)
     }
 }
 
-/* What `in` holds of the body. 0, MUXER_TELL, or the error that ends the connection. */
-static int take_body(struct yamux *self, struct buf *in, uint64_t now_us)
+static int take_frame(struct framed *framed, struct buf *in, uint64_t now_us)
 {
-    struct yamux_stream *s = self->body_stream;
-    size_t n = buf_len(in) < self->body_left ? buf_len(in) : self->body_left;
-    if (s && s->stopped) {
-        p2p__yamux_credit(s, n, now_us);
-        p2p__yamux_make_due(s);
-    } else if (s) {
-        size_t held = buf_borrowed(&s->base.in) ? buf_len(&s->base.in) : 0;
-        /* Joining the two would copy both. */
-        if (held && held + n >= YAMUX_COPY_BELOW && !self->told) {
-            self->told = true;
-            return MUXER_TELL;
-        }
-        if (p2p__buf_join(&s->base.in, self->base.config.pool, buf_data_mut(in), n, 0) < 0)
-            return p2p__yamux_fail(self, P2P_ENOMEM, YAMUX_INTERNAL_ERROR, "out of memory");
-        s->base.flags |= MUXER_READABLE;
-        muxer_make_ready(&s->base);
-    }
-    buf_consume(in, n);
-    self->told = false;
-    self->body_left -= (uint32_t)n;
-    if (self->body_left == 0 && self->body_stream) {
-        self->body_stream = NULL;
-        if (self->body_fin)
-            remote_fin(s);
-    }
+    if (buf_len(in) < YAMUX_HEADER)
+        return STEP_WANT_INPUT;
+    if (p2p__framed_backlog(framed))
+        return MUXER_TELL;
+    struct frame f = frame_decode(buf_data(in));
+    int code = on_frame((struct yamux *)framed, &f, now_us);
+    if (code != 0)
+        return code;
+    buf_consume(in, YAMUX_HEADER);
+    framed->told = false;
     return 0;
 }
 
-static int parse(struct yamux *self, struct buf *in, uint64_t now_us)
+static int take_body(struct framed *framed, struct buf *in, uint64_t now_us)
 {
-    for (;;) {
-        int code;
-        if (self->body_left) {
-            if (buf_len(in) == 0)
-                return STEP_WANT_INPUT;
-            code = take_body(self, in, now_us);
-        } else {
-            if (buf_len(in) < YAMUX_HEADER)
-                return STEP_WANT_INPUT;
-            /* So many replies: they should leave before more of them are caused. */
-            if (outq_len(&self->control) >= YAMUX_CONTROL_MAX / 2 && !self->control_told) {
-                self->control_told = true;
-                return MUXER_TELL;
-            }
-            struct frame f = frame_decode(buf_data(in));
-            code = on_frame(self, &f, now_us);
-            if (code == 0) {
-                buf_consume(in, YAMUX_HEADER);
-                self->told = false;
-            }
-        }
+    struct yamux_stream *s = (struct yamux_stream *)framed->body_stream;
+    size_t n = framed_body_len(framed, in);
+    if (s && (s->base.flags & FRAMED_STOPPED)) {
+        p2p__yamux_credit(s, n, now_us);
+        p2p__framed_make_due(&s->framed);
+    } else if (s) {
+        int code = p2p__framed_lend(&s->framed, in, n);
         if (code != 0)
             return code;
     }
+    framed_body_done(framed, in, n);
+    if (s && framed->body_left == 0 && ((struct yamux *)framed)->body_fin)
+        remote_fin(s);
+    return 0;
 }
 
 int p2p__yamux_pump_in(struct muxer *base, struct buf *in, uint64_t now_us)
 {
-    struct yamux *self = (struct yamux *)base;
-    if (self->failed)
-        return self->failed;
     size_t before = buf_len(in);
-    int code = parse(self, in, now_us);
+    int code = framed_pump_in((struct framed *)base, in, now_us, take_frame, take_body);
     if (buf_len(in) < before)
-        p2p__yamux_heard(self, now_us);
-    return self->failed ? self->failed : code;
+        p2p__yamux_heard((struct yamux *)base, now_us);
+    return code;
 }

@@ -92,7 +92,7 @@ static void test_reset_codes(void **state)
     /* One whose SYN never left is nobody's business. */
     t.muxer->ops->reset(open_stream(&t), 1);
     expect_silence(&t);
-    assert_int_equal(raw_yamux(&t)->unacked, 0);
+    assert_int_equal(raw_yamux(&t)->framed.unacked, 0);
     raw_fini(&t);
 }
 
@@ -113,12 +113,12 @@ static void test_what_a_fin_completed_survives_a_reset(void **state)
 }
 
 /* Two bodies in borrowed memory, the second too soon for the reader: MUXER_TELL if joining them
- * would copy YAMUX_COPY_BELOW bytes. */
+ * would copy FRAMED_COPY_BELOW bytes. */
 static void two_bodies(uint32_t first, uint32_t second, int expected)
 {
     struct side t;
     raw_init(&t);
-    uint8_t bytes[2 * (YAMUX_HEADER + YAMUX_COPY_BELOW)] = {0};
+    uint8_t bytes[2 * (YAMUX_HEADER + FRAMED_COPY_BELOW)] = {0};
     uint8_t *next = bytes + YAMUX_HEADER + first;
     p2p__yamux_header(bytes, YAMUX_DATA, YAMUX_SYN, 1, first);
     p2p__yamux_header(next, YAMUX_DATA, 0, 1, second);
@@ -139,10 +139,10 @@ static void two_bodies(uint32_t first, uint32_t second, int expected)
 static void test_unread_body_is_told_before_the_next(void **state)
 {
     (void)state;
-    two_bodies(YAMUX_COPY_BELOW, YAMUX_COPY_BELOW, MUXER_TELL);
-    two_bodies(YAMUX_COPY_BELOW, 1, MUXER_TELL);
-    two_bodies(1, YAMUX_COPY_BELOW - 1, MUXER_TELL);
-    two_bodies(1, YAMUX_COPY_BELOW - 2, STEP_WANT_INPUT);
+    two_bodies(FRAMED_COPY_BELOW, FRAMED_COPY_BELOW, MUXER_TELL);
+    two_bodies(FRAMED_COPY_BELOW, 1, MUXER_TELL);
+    two_bodies(1, FRAMED_COPY_BELOW - 1, MUXER_TELL);
+    two_bodies(1, FRAMED_COPY_BELOW - 2, STEP_WANT_INPUT);
 }
 
 /* --- turns */
@@ -156,17 +156,17 @@ static void test_frame_sizes(void **state)
     side_write(&t, s, 70000);
     expect_frame(&t, YAMUX_WINDOW, YAMUX_SYN, 2, 0);
     /* Alone: one record; the rest follows. */
-    expect_frame(&t, YAMUX_DATA, 0, 2, YAMUX_BODY_ALONE);
-    expect_frame(&t, YAMUX_DATA, 0, 2, 70000 - YAMUX_BODY_ALONE);
+    expect_frame(&t, YAMUX_DATA, 0, 2, FRAMED_BODY_ALONE);
+    expect_frame(&t, YAMUX_DATA, 0, 2, 70000 - FRAMED_BODY_ALONE);
     side_write(&t, s, 40000);
     struct muxer_stream *other = open_stream(&t);
     side_write(&t, other, 20000);
-    expect_frame(&t, YAMUX_DATA, 0, 2, YAMUX_BODY_SHARED);
+    expect_frame(&t, YAMUX_DATA, 0, 2, FRAMED_BODY_SHARED);
     expect_frame(&t, YAMUX_WINDOW, YAMUX_SYN, 4, 0);
-    expect_frame(&t, YAMUX_DATA, 0, 4, YAMUX_BODY_SHARED);
-    expect_frame(&t, YAMUX_DATA, 0, 2, YAMUX_BODY_SHARED);
-    expect_frame(&t, YAMUX_DATA, 0, 4, 20000 - YAMUX_BODY_SHARED);
-    expect_frame(&t, YAMUX_DATA, 0, 2, 40000 - 2 * YAMUX_BODY_SHARED);
+    expect_frame(&t, YAMUX_DATA, 0, 4, FRAMED_BODY_SHARED);
+    expect_frame(&t, YAMUX_DATA, 0, 2, FRAMED_BODY_SHARED);
+    expect_frame(&t, YAMUX_DATA, 0, 4, 20000 - FRAMED_BODY_SHARED);
+    expect_frame(&t, YAMUX_DATA, 0, 2, 40000 - 2 * FRAMED_BODY_SHARED);
     raw_fini(&t);
 }
 
@@ -178,29 +178,29 @@ static void test_small_frames_are_one_piece_and_large_ones_are_not_copied(void *
     size_t bytes;
     raw_init(&t);
     for (int i = 0; i < 5; i++)
-        side_write(&t, open_stream(&t), YAMUX_COPY_BELOW - 1);
+        side_write(&t, open_stream(&t), FRAMED_COPY_BELOW - 1);
     size_t n = t.muxer->ops->pump_out(t.muxer, iov, 8, SIDE_OUT, t.now_us, &bytes);
     assert_int_equal(n, 1);
-    assert_int_equal(bytes, 5 * (2 * YAMUX_HEADER + YAMUX_COPY_BELOW - 1));
+    assert_int_equal(bytes, 5 * (2 * YAMUX_HEADER + FRAMED_COPY_BELOW - 1));
     t.muxer->ops->sent(t.muxer);
     struct muxer_stream *s = open_stream(&t);
-    side_write(&t, s, YAMUX_COPY_BELOW);
+    side_write(&t, s, FRAMED_COPY_BELOW);
     struct iov own;
     assert_int_equal(p2p__outq_iov(&s->out, &own, 1, SIZE_MAX, &bytes), 1);
     n = t.muxer->ops->pump_out(t.muxer, iov, 8, SIDE_OUT, t.now_us, &bytes);
     assert_int_equal(n, 2);
     assert_int_equal(iov[0].len, 2 * YAMUX_HEADER);
     assert_ptr_equal(iov[1].base, own.base);
-    assert_int_equal(iov[1].len, YAMUX_COPY_BELOW);
+    assert_int_equal(iov[1].len, FRAMED_COPY_BELOW);
     assert_false(s->flags & MUXER_WRITABLE);
     t.muxer->ops->sent(t.muxer);
     assert_true(s->flags & MUXER_WRITABLE);
     assert_int_equal(outq_len(&s->out), 0);
     /* What is lent stays until it is sent, though a copied rest follows in the same pump. */
-    side_write(&t, s, YAMUX_BODY_ALONE + 100);
+    side_write(&t, s, FRAMED_BODY_ALONE + 100);
     t.muxer->ops->pump_out(t.muxer, iov, 8, SIDE_OUT, t.now_us, &bytes);
-    assert_int_equal(bytes, YAMUX_BODY_ALONE + 100 + 2 * YAMUX_HEADER);
-    assert_int_equal(s->out.unacked, YAMUX_BODY_ALONE + 100);
+    assert_int_equal(bytes, FRAMED_BODY_ALONE + 100 + 2 * YAMUX_HEADER);
+    assert_int_equal(s->out.unacked, FRAMED_BODY_ALONE + 100);
     t.muxer->ops->sent(t.muxer);
     raw_fini(&t);
 }
@@ -248,7 +248,7 @@ static void test_replies_come_before_bulk(void **state)
     raw_send(&t, YAMUX_PING, YAMUX_SYN, 0, 6);
     expect_frame(&t, YAMUX_PING, YAMUX_ACK, 0, 6);
     expect_frame(&t, YAMUX_WINDOW, 0, 4, YAMUX_INITIAL_WINDOW / 2);
-    expect_frame(&t, YAMUX_DATA, 0, 2, YAMUX_BODY_ALONE);
+    expect_frame(&t, YAMUX_DATA, 0, 2, FRAMED_BODY_ALONE);
     raw_fini(&t);
 }
 
