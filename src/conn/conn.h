@@ -63,7 +63,8 @@ struct upgrade {
     char host[CONN_NAME_MAX + 9];   /* what a WebSocket's upgrade asks for: with brackets, a port */
     char server[CONN_NAME_MAX + 1]; /* whose certificate a secure one must show */
     bool optimistic;                /* the first handshake message left with the proposal */
-    const struct layer_ops *layer;  /* whose handshake is under way */
+    uint8_t security_first, security_count; /* which of the shard's are proposed; 0: all */
+    const struct layer_ops *layer;          /* whose handshake is under way */
     void *layer_state, *handshake;
 };
 
@@ -112,6 +113,11 @@ struct p2p_conn *p2p__conn_new_session(struct shard *shard, struct session *sess
 
 /* Before it runs: the DNS name by which a WebSocket's server was found. P2P_EADDR: too long. */
 int p2p__conn_set_name(struct p2p_conn *self, const char *name, size_t name_len);
+
+/* Before it runs: which secure channels a dialer proposes, of those the host has. With a single one
+ * the handshake begins at once; a remote that turns it down must be dialed again (P2P_ENOSECURITY),
+ * for what came behind the proposal is a proposal to it as well. */
+void p2p__conn_propose(struct p2p_conn *self, size_t first, size_t count);
 
 static inline void conn_mark(struct p2p_conn *self)
 {

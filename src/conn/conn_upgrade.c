@@ -250,12 +250,21 @@ static int begin_under(struct p2p_conn *self)
 
 /* ---- the secure channel ---- */
 
+void p2p__conn_propose(struct p2p_conn *self, size_t first, size_t count)
+{
+    if (!self->upgrade || !self->link) /* a session has its own */
+        return;
+    self->upgrade->security_first = (uint8_t)first;
+    self->upgrade->security_count = (uint8_t)count;
+}
+
 static void start_select(struct p2p_conn *self)
 {
-    const char *const *ids = self->shard->securities;
     struct upgrade *upgrade = self->upgrade;
+    const char *const *ids = self->shard->securities + upgrade->security_first;
+    size_t count = upgrade->security_count ? upgrade->security_count : count_of(ids);
     if (self->initiator)
-        p2p__multistream_dial_init(&upgrade->select, ids, count_of(ids));
+        p2p__multistream_dial_init(&upgrade->select, ids, count);
     else
         p2p__multistream_listen_init(&upgrade->select, security_supported, self);
     self->stage = CONN_SECURITY_SELECT;
@@ -278,7 +287,7 @@ static int select_security(struct p2p_conn *self)
     /* A single proposal leaves nothing to wait for: the first handshake message goes with it. */
     if (rc == STEP_WANT_INPUT && self->initiator && !upgrade->optimistic &&
         multistream_optimistic(&upgrade->select)) {
-        const char *id = self->shard->securities[0];
+        const char *id = self->shard->securities[upgrade->security_first];
         struct buf nothing;
         buf_init(&nothing, 0);
         upgrade->optimistic = true;

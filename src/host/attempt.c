@@ -141,6 +141,12 @@ static bool is_telling(int code)
     return code != P2P_ECANCELED && code != P2P_ELIMIT && code != P2P_ENOMEM && code != P2P_EDENIED;
 }
 
+static void again(struct attempt *self)
+{
+    self->started = false;
+    p2p__plan_again(&self->dial->plan, (int)index_of(self));
+}
+
 void p2p__attempt_failed(struct attempt *self, const p2p_error *why)
 {
     p2p_host *host = self->dial->host;
@@ -154,8 +160,12 @@ void p2p__attempt_failed(struct attempt *self, const p2p_error *why)
     if (self->shared_port && !self->fresh_port &&
         (why->code == P2P_EHANDSHAKE || why->code == P2P_EPROTO)) {
         self->fresh_port = true;
-        self->started = false;
-        p2p__plan_again(&self->dial->plan, (int)index_of(self));
+        again(self);
+        return;
+    }
+    if (why->code == P2P_ENOSECURITY && !self->other_security && host->securities[1]) {
+        self->other_security = true;
+        again(self);
         return;
     }
     if (spoke || why->code == P2P_ETIMEDOUT)
@@ -240,6 +250,11 @@ static void start(struct attempt *self)
         fail_at_once(self, P2P_ENOMEM, 0, p2p_code_text(P2P_ENOMEM));
         return;
     }
+    /* The one that nearly everybody has, alone: it saves a round trip. */
+    if (self->other_security)
+        p2p__conn_propose(entry->conn, 1, 0);
+    else
+        p2p__conn_propose(entry->conn, 0, 1);
     self->shared_port = passage.shared_port;
     self->entry = entry;
     entry->attempt = self;

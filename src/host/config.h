@@ -19,7 +19,7 @@
       "PEM files of their private keys, in the same order; empty: they are in the same files")     \
     X(WSS_CA, "wss_ca", TEXT, "",                                                                  \
       "PEM file of the authorities to trust for secure WebSocket instead of the system's")         \
-    X(SECURITY, "security", LIST, "noise",                                                         \
+    X(SECURITY, "security", LIST, "noise,tls",                                                     \
       "channels in order of preference: noise, tls; in the clear, if asked for: signed, "          \
       "plaintext")                                                                                 \
     X(MUXER, "muxer", LIST, "yamux", "stream muxers, in order of preference")                      \

@@ -15,6 +15,7 @@ struct attempt {
     uint64_t start_us;
     bool started, ended;
     bool shared_port, fresh_port; /* dialed from the listening port; must not be */
+    bool other_security;          /* the first one was turned down: the others are proposed */
     int code, sys_errno;
     char *error;
 };

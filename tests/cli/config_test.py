@@ -47,7 +47,7 @@ class ConfigTest(unittest.TestCase):
                   ("noise,tls", "option", "-o")),
                  (("-o", "security=noise", "--security", "plaintext", "--security", "noise"),
                   {"P2P_SECURITY": "tls"}, ("plaintext,noise", "flag", "--security"))]
-        self.assertEqual(self.shown()["security"], ("noise", "default", None))
+        self.assertEqual(self.shown()["security"], ("noise,tls", "default", None))
         self.file.write_text("# channels\nsecurity = signed\n  security=plaintext  \n\nagent = a = b \n")
         for args, env, expected in steps:
             self.assertEqual(self.shown(*args, **env)["security"], expected)

@@ -167,17 +167,21 @@ static void test_the_second_choice_will_do(void **state)
     echo_over(state, "noise,tls", "tls", "/tls/1.0.0", 1000);
     echo_over(state, "tls,noise", "noise", "/noise", 1000);
     echo_over(state, "tls", "noise,tls", "/tls/1.0.0", 1000);
+    echo_over(state, "noise,signed,tls", "tls", "/tls/1.0.0", 1000);
 }
 
 static void test_no_common_channel(void **state)
 {
-    struct pair p;
-    pair_init(&p, state, "tls", "noise");
-    struct side side = {.to_send = 1};
-    open_echo(p.a, p.addr, &side);
-    assert_true(world_until(&p.world, closed, &side, 20000));
-    assert_int_equal(side.close_code, P2P_ENOSECURITY);
-    world_fini(&p.world);
+    for (int i = 0; i < 2; i++) {
+        struct pair p;
+        pair_init(&p, state, i ? "tls,signed" : "tls", "noise");
+        struct side side = {.to_send = 1};
+        open_echo(p.a, p.addr, &side);
+        assert_true(world_until(&p.world, closed, &side, 20000));
+        assert_int_equal(side.close_code, P2P_ENOSECURITY);
+        assert_int_equal(side.attempts, 1);
+        world_fini(&p.world);
+    }
 }
 
 static void test_T12_another_peer_than_dialed(void **state)
