@@ -410,17 +410,23 @@ static void streams_have_a_limit(void **state, const char *limit, bool ours)
     assert_int_equal(p2p_host_handle(b, ECHO_PROTOCOL, &mute, NULL), 0);
     world_addr(b, addr, sizeof(addr));
     for (int i = 0; i < ALLOWED + 2; i++) {
+        bool one_more = i == ALLOWED;
         side[i].to_send = 1;
         open_echo(a, addr, &side[i]);
-        world_run(&world, i == 0 ? 1000 : 200); /* identify is done by then */
-        assert_int_equal(side[i].closed, i == ALLOWED);
+        if (i == 0)
+            world_run(&world, 500); /* identify is done by then */
+        else if (i >= ALLOWED - 1)
+            world_run(&world, 150);
+        assert_int_equal(side[i].closed, one_more);
         assert_int_equal(p2p_host_refusals(limited, name), i >= ALLOWED);
-        if (i == ALLOWED) {
+        if (one_more) {
             assert_int_equal(side[i].close_code, ours ? P2P_ELIMIT : P2P_ERESET);
             p2p_stream_reset(side[0].stream, 0);
-            world_run(&world, 200);
+            world_run(&world, 150);
         }
     }
+    for (int i = 1; i < ALLOWED; i++)
+        assert_false(side[i].closed);
     for (int i = 1; i < ALLOWED + 2; i++)
         if (!side[i].closed)
             p2p_stream_reset(side[i].stream, 0);
