@@ -211,4 +211,11 @@ static inline int open_code(struct fixture *f, struct end *end)
 #name "_cheap", name, setup_cheap, teardown, NULL                                          \
     }
 
+static inline void shake_hands_anew(struct fixture *f)
+{
+    end_reset(f, &f->dialer);
+    end_reset(f, &f->listener);
+    shake_hands(f);
+}
+
 #endif

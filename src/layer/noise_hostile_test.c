@@ -212,9 +212,7 @@ static void test_N06_empty_frame(void **state)
         assert_int_equal(step(f, victim), P2P_EHANDSHAKE);
         assert_non_null(victim->result.error);
     }
-    end_reset(f, &f->dialer);
-    end_reset(f, &f->listener);
-    shake_hands(f);
+    shake_hands_anew(f);
     feed(f, &f->listener, "\0", 2);
     assert_int_equal(open_code(f, &f->listener), P2P_EPROTO);
 }

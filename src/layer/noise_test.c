@@ -1,12 +1,11 @@
 #include "tests/test.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <p2p/error.h>
 #include <p2p/key.h>
 
-#include "layer/noise_fixture.h"
+#include "layer/noise_record_tests.h"
 
 static void test_handshake(void **state)
 {
@@ -66,17 +65,6 @@ static void test_table(void **state)
     assert_int_equal(ops->overhead, 18);
 }
 
-static void test_fini_wipes(void **state)
-{
-    struct fixture *f = *state;
-    static const uint8_t zero[4096];
-    shake_hands(f);
-    ops->handshake_fini(f->dialer.handshake);
-    ops->fini(f->dialer.state);
-    assert_memory_equal(f->dialer.handshake, zero, ops->handshake_size);
-    assert_memory_equal(f->dialer.state, zero, ops->state_size);
-}
-
 /* The records "one", "" and "three" from whom, behind what is already there. */
 static size_t three_records(struct fixture *f, struct end *from, uint8_t *out)
 {
@@ -97,23 +85,6 @@ static void expect_three_records(struct fixture *f, struct end *to)
     assert_int_equal(span.gap, 18);
     memset(span.base - span.gap, 0xee, span.gap); /* what gap promises */
     assert_int_equal(open_code(f, to), STEP_WANT_INPUT);
-}
-
-/* Once the length is there, a record says what it lacks. */
-static void test_open_tells_what_is_missing(void **state)
-{
-    struct fixture *f = *state;
-    uint8_t bytes[64];
-    shake_hands(f);
-    size_t len = seal(f, &f->dialer, "twelve bytes", 12, bytes);
-    for (size_t i = 0; i < len; i++) {
-        struct span span = {0};
-        int code = ops->open(f->listener.state, &f->env, &f->listener.in, &span);
-        assert_int_equal(code, STEP_WANT_INPUT);
-        assert_int_equal(span.len, i < 2 ? 0 : len - i);
-        feed(f, &f->listener, bytes + i, 1);
-    }
-    expect_open(f, &f->listener, "twelve bytes", 12);
 }
 
 /* Replays to `end`, started anew, what it once received, in two pieces. */
@@ -182,23 +153,6 @@ static void test_one_byte_at_a_time(void **state)
     expect_three_records(f, &f->listener);
 }
 
-static void test_gap(void **state)
-{
-    struct fixture *f = *state;
-    struct span span;
-    uint8_t bytes[256];
-    shake_hands(f);
-    /* A block that starts with the record, then one with three dead bytes before it. */
-    for (size_t dead = 0; dead <= 20; dead += 5) {
-        size_t len = seal(f, &f->dialer, "text", 4, bytes + dead);
-        p2p__buf_fini(&f->listener.in, &f->pool);
-        p2p__buf_borrow(&f->listener.in, &f->pool, bytes, dead, dead + len);
-        assert_int_equal(ops->open(f->listener.state, &f->env, &f->listener.in, &span), 0);
-        assert_ptr_equal(span.base, bytes + dead + 2);
-        assert_int_equal(span.gap, 2 + (dead < 16 ? dead : 16));
-    }
-}
-
 /* The muxer must be the initiator's first choice among the common ones. */
 static void test_muxer_choice(void **state)
 {
@@ -230,48 +184,9 @@ static void test_muxer_no_list_is_not_no_overlap(void **state)
     assert_null(f->listener.result.muxer);
     f->listener.config.muxer_count = 2;
     f->dialer.config.muxer_count = 0;
-    end_reset(f, &f->dialer);
-    end_reset(f, &f->listener);
-    shake_hands(f);
+    shake_hands_anew(f);
     assert_null(f->dialer.result.muxer);
     assert_null(f->listener.result.muxer);
-}
-
-static void test_N07_shorter_than_a_tag(void **state)
-{
-    struct fixture *f = *state;
-    uint8_t record[32];
-    for (uint8_t len = 0; len < 16; len++) {
-        uint8_t header[2] = {0, len};
-        end_reset(f, &f->dialer);
-        end_reset(f, &f->listener);
-        shake_hands(f);
-        feed(f, &f->listener, header, 2);
-        assert_int_equal(open_code(f, &f->listener), P2P_EPROTO);
-    }
-    p2p__buf_fini(&f->listener.in, &f->pool);
-    feed(f, &f->listener, record, seal(f, &f->dialer, "", 0, record));
-    expect_open(f, &f->listener, "", 0);
-}
-
-static void test_N08_largest_record_both_ways(void **state)
-{
-    struct fixture *f = *state;
-    uint8_t *text = malloc(ops->plain_max), *record = malloc(ops->record_max);
-    for (size_t i = 0; i < ops->plain_max; i++)
-        text[i] = (uint8_t)(i * 31);
-    shake_hands(f);
-    size_t len = seal(f, &f->dialer, text, ops->plain_max, record);
-    assert_int_equal(len, ops->record_max);
-    feed(f, &f->listener, record, len);
-    expect_open(f, &f->listener, text, ops->plain_max);
-    len = seal(f, &f->listener, text, ops->plain_max, record);
-    feed(f, &f->dialer, record, len - 1);
-    assert_int_equal(open_code(f, &f->dialer), STEP_WANT_INPUT);
-    feed(f, &f->dialer, record + len - 1, 1);
-    expect_open(f, &f->dialer, text, ops->plain_max);
-    free(text);
-    free(record);
 }
 
 static void test_N09_announced_and_silent(void **state)
@@ -293,9 +208,7 @@ static void test_N10_flipped_tag(void **state)
     struct fixture *f = *state;
     uint8_t bytes[256];
     for (size_t at = 2; at < 2 + 3 + 16; at++) {
-        end_reset(f, &f->dialer);
-        end_reset(f, &f->listener);
-        shake_hands(f);
+        shake_hands_anew(f);
         size_t len = three_records(f, &f->dialer, bytes);
         bytes[at] ^= 0x80;
         feed(f, &f->listener, bytes, len);
@@ -304,46 +217,6 @@ static void test_N10_flipped_tag(void **state)
         buf_consume(&f->listener.in, 21);
         assert_int_equal(open_code(f, &f->listener), P2P_ELIMIT);
     }
-}
-
-static void test_N11_replayed_and_swapped(void **state)
-{
-    struct fixture *f = *state;
-    uint8_t one[64], two[64];
-    shake_hands(f);
-    size_t len = seal(f, &f->dialer, "one", 3, one);
-    seal(f, &f->dialer, "two", 3, two);
-    feed(f, &f->listener, one, len);
-    feed(f, &f->listener, one, len);
-    expect_open(f, &f->listener, "one", 3);
-    assert_int_equal(open_code(f, &f->listener), P2P_EPROTO);
-
-    end_reset(f, &f->dialer);
-    end_reset(f, &f->listener);
-    shake_hands(f);
-    seal(f, &f->dialer, "one", 3, one);
-    seal(f, &f->dialer, "two", 3, two);
-    feed(f, &f->listener, two, len);
-    assert_int_equal(open_code(f, &f->listener), P2P_EPROTO);
-
-    /* A record sent back to its sender. */
-    feed(f, &f->dialer, one, len);
-    assert_int_equal(open_code(f, &f->dialer), P2P_EPROTO);
-}
-
-static void test_N22_counter_ends_before_reuse(void **state)
-{
-    struct fixture *f = *state;
-    shake_hands(f);
-    struct noise_state *sender = f->dialer.state, *reader = f->listener.state;
-    sender->send.nonce = reader->recv.nonce = UINT64_MAX - 2;
-    uint8_t record[64];
-    const struct p2p__const_iov in = {(const uint8_t *)"x", 1};
-    feed(f, &f->listener, record, seal(f, &f->dialer, "last", 4, record));
-    expect_open(f, &f->listener, "last", 4);
-    assert_int_equal(ops->seal(f->dialer.state, &f->env, &in, 1, record), P2P_ELIMIT);
-    feed(f, &f->listener, record, 22);
-    assert_int_equal(open_code(f, &f->listener), P2P_ELIMIT);
 }
 
 static void test_N23_all_kinds_of_identity(void **state)
@@ -355,9 +228,7 @@ static void test_N23_all_kinds_of_identity(void **state)
         assert_int_equal(p2p_key_generate(types[i], &f->dialer.key), 0);
         p2p_key *kept = f->listener.key;
         f->listener.key = f->dialer.key;
-        end_reset(f, &f->dialer);
-        end_reset(f, &f->listener);
-        shake_hands(f);
+        shake_hands_anew(f);
         expect_peer(&f->dialer, f->dialer.key);
         expect_peer(&f->listener, f->dialer.key);
         f->listener.key = kept;
@@ -408,29 +279,20 @@ int main(void)
         TEST_CHEAP(test_handshake),
         TEST(test_both_halves_of_the_randomness),
         TEST(test_table),
-        TEST(test_fini_wipes),
-        TEST(test_open_tells_what_is_missing),
         TEST(test_N18_coalesced_and_split_everywhere),
         TEST_CHEAP(test_N18_coalesced_and_split_everywhere),
         TEST(test_one_byte_at_a_time),
         TEST_CHEAP(test_one_byte_at_a_time),
-        TEST(test_gap),
         TEST(test_muxer_choice),
         TEST(test_muxer_one_in_common),
         TEST(test_muxer_no_list_is_not_no_overlap),
-        TEST(test_N07_shorter_than_a_tag),
-        TEST_CHEAP(test_N07_shorter_than_a_tag),
-        TEST(test_N08_largest_record_both_ways),
-        TEST_CHEAP(test_N08_largest_record_both_ways),
         TEST(test_N09_announced_and_silent),
         TEST(test_N10_flipped_tag),
         TEST_CHEAP(test_N10_flipped_tag),
-        TEST(test_N11_replayed_and_swapped),
-        TEST_CHEAP(test_N11_replayed_and_swapped),
-        TEST(test_N22_counter_ends_before_reuse),
         TEST(test_N23_all_kinds_of_identity),
         TEST(test_key_that_does_not_sign),
         TEST(test_out_of_memory),
+        RECORD_TESTS,
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
