@@ -8,7 +8,7 @@
  * host away, which is the point. */
 #include "bench.h"
 
-#include <dirent.h>
+#include "../tests/fds.h"
 
 enum {
     CLIENTS = 8,
@@ -255,23 +255,9 @@ static void run_ms(uint64_t ms)
 
 static void close_all(p2p_host *host)
 {
-    for (p2p_conn *conn; host && (conn = p2p_host_conn_at(host, 0));) {
-        size_t i = 0;
-        for (; (conn = p2p_host_conn_at(host, i)); i++)
-            p2p_conn_close(conn);
-        break;
-    }
-}
-
-static size_t fd_count(void)
-{
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
+    p2p_conn *conn;
+    for (size_t i = 0; host && (conn = p2p_host_conn_at(host, i)); i++)
+        p2p_conn_close(conn);
 }
 
 static uint64_t held_by(const p2p_host *host)
@@ -301,7 +287,7 @@ static struct sample rest(void)
         sample.timers += clients[c].host->shard.timers.count;
     }
     sample.rss = rss_bytes();
-    sample.fds = fd_count();
+    sample.fds = fds_open();
     resting = false;
     return sample;
 }

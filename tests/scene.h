@@ -5,7 +5,6 @@
 #ifndef P2P_TESTS_SCENE_H
 #define P2P_TESTS_SCENE_H
 
-#include <dirent.h>
 #include <malloc.h>
 
 #include <p2p/echo.h>
@@ -14,6 +13,7 @@
 
 #include "host/host.h"
 #include "tests/echo.h"
+#include "tests/fds.h"
 #include "tests/raw_peer.h"
 
 enum {
@@ -84,17 +84,6 @@ static inline void scene_count_memory(void)
 
 /* ---- what the victim carries ---- */
 
-static inline size_t scene_fds(void)
-{
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
 static inline struct scene_load scene_load(const struct scene *self)
 {
     const p2p_host *host = self->victim;
@@ -103,7 +92,7 @@ static inline struct scene_load scene_load(const struct scene *self)
         .conns_in = host->limits.conns_in,
         .half_open = host->limits.half_open,
         .timers = host->shard.timers.count,
-        .fds = self->world.kind == WORLD_UV ? scene_fds() : 0,
+        .fds = self->world.kind == WORLD_UV ? fds_open() : 0,
         .heap = (int64_t)(scene_heap - host->shard.pool.kept_bytes -
                           self->honest->shard.pool.kept_bytes - self->net.pool.kept_bytes -
                           self->net.pool.used_bytes),

@@ -5,27 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/store.h"
+#include "../../tests/store_sum.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static bool look(void *user, const uint8_t *key, size_t key_len, const uint8_t *value,
-                 size_t value_len)
-{
-    unsigned *sum = user;
-    for (size_t i = 0; i < key_len; i++)
-        *sum += key[i];
-    for (size_t i = 0; i < value_len; i++)
-        *sum += value[i];
-    return true;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[] = "/tmp/p2p-fuzz-store-XXXXXX", why[STORE_WHY_MAX];
     struct store *store;
     struct store_batch batch;
-    unsigned sum = 0;
     int fd = mkstemp(path);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
@@ -33,10 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (p2p__store_file(path, 1 << 20, &store, why, sizeof(why)) == 0) {
         p2p__store_batch_init(&batch);
         (void)p2p__store_batch_put(&batch, "key", 3, data, size < 5000 ? size : 5000);
-        (void)store->ops->each(store, NULL, 0, look, &sum);
+        store_sum(store, NULL, 0);
         (void)store->ops->commit(store, &batch);
         (void)store->ops->commit(store, &batch);
-        (void)store->ops->each(store, "k", 1, look, &sum);
+        store_sum(store, "k", 1);
         p2p__store_batch_fini(&batch);
         store->ops->close(store);
     }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/store.h"
+#include "tests/store_sum.h"
 
 static char path[] = "/tmp/p2p-store-test-XXXXXX";
 static char file[64];
@@ -301,22 +302,10 @@ static void fill_file(void)
     store->ops->close(store);
 }
 
-static bool look(void *user, const uint8_t *key, size_t key_len, const uint8_t *value,
-                 size_t value_len)
-{
-    unsigned *sum = user;
-    for (size_t i = 0; i < key_len; i++)
-        *sum += key[i];
-    for (size_t i = 0; i < value_len; i++)
-        *sum += value[i];
-    return true;
-}
-
 /* Whatever a file holds, it is opened and can be used, or there is a sentence that names it. */
 static bool use_file(void)
 {
     struct store *store;
-    unsigned sum = 0;
     why[0] = '\0';
     int rc = p2p__store_file(file, ROOM, &store, why, sizeof why);
     if (rc != 0) {
@@ -325,7 +314,7 @@ static bool use_file(void)
         assert_null(store);
         return false;
     }
-    (void)store->ops->each(store, NULL, 0, look, &sum);
+    store_sum(store, NULL, 0);
     (void)put(store, "new", "value");
     (void)put(store, "newer", "value");
     store->ops->close(store);

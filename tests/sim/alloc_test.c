@@ -5,49 +5,8 @@
 #include "tests/world.h"
 
 #include "tests/echo.h"
+#include "tests/scarce_memory.h"
 #include "tests/web_options.h"
-
-#include <p2p/mem.h>
-
-/* ---- an allocator that fails when told ---- */
-
-static struct {
-    bool armed, for_ever, failed;
-    size_t until; /* so many more succeed */
-    long blocks;
-} memory;
-
-static bool refuses(void)
-{
-    if (!memory.armed)
-        return false;
-    if (memory.until > 0) {
-        memory.until--;
-        return false;
-    }
-    if (memory.failed && !memory.for_ever)
-        return false;
-    memory.failed = true;
-    return true;
-}
-
-static void *failing_malloc(size_t size)
-{
-    void *block = refuses() ? NULL : malloc(size);
-    memory.blocks += block != NULL;
-    return block;
-}
-
-static void *failing_realloc(void *old, size_t size)
-{
-    return refuses() ? NULL : realloc(old, size);
-}
-
-static void failing_free(void *block)
-{
-    memory.blocks--;
-    free(block);
-}
 
 /* ---- a scene that survives what it is told ---- */
 
@@ -313,14 +272,11 @@ static bool run(void (*flow)(struct scene *), bool identify, size_t n, bool for_
     struct scene *scene = calloc(1, sizeof(*scene));
     long before = memory.blocks;
     scene_init(scene, identify);
-    memory.until = n;
-    memory.for_ever = for_ever;
-    memory.failed = false;
-    memory.armed = true;
+    memory_fail_after(n, for_ever);
     flow(scene);
     bool failed = memory.failed;
     scene_fini(scene); /* closing, too, while there is none */
-    memory.armed = false;
+    memory_fail_no_more();
     if (!failed)
         for (size_t i = 0; i < scene->sides; i++)
             assert_true(scene->side[i].close_code == 0 || flow == flow_conn_close);
@@ -412,7 +368,6 @@ static void test_X07_secure_websocket(void **state)
 
 int main(void)
 {
-    static const p2p_mem failing = {failing_malloc, failing_realloc, failing_free};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_X07_hosts),
         cmocka_unit_test(test_X07_dial_and_echo),
@@ -425,6 +380,6 @@ int main(void)
         cmocka_unit_test(test_X07_websocket),
         cmocka_unit_test(test_X07_secure_websocket),
     };
-    p2p_mem_set(&failing);
+    memory_watch();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

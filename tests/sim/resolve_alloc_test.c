@@ -8,46 +8,7 @@
 
 #include "tests/echo.h"
 #include "tests/names.h"
-
-#include <p2p/mem.h>
-
-static struct {
-    bool armed, for_ever, failed;
-    size_t until; /* so many more succeed */
-    long blocks;
-} memory;
-
-static bool refuses(void)
-{
-    if (!memory.armed)
-        return false;
-    if (memory.until > 0) {
-        memory.until--;
-        return false;
-    }
-    if (memory.failed && !memory.for_ever)
-        return false;
-    memory.failed = true;
-    return true;
-}
-
-static void *failing_malloc(size_t size)
-{
-    void *block = refuses() ? NULL : malloc(size);
-    memory.blocks += block != NULL;
-    return block;
-}
-
-static void *failing_realloc(void *old, size_t size)
-{
-    return refuses() ? NULL : realloc(old, size);
-}
-
-static void failing_free(void *block)
-{
-    memory.blocks--;
-    free(block);
-}
+#include "tests/scarce_memory.h"
 
 struct outcome {
     int calls, code;
@@ -81,14 +42,11 @@ static bool run(enum world_kind kind, size_t n, bool for_ever)
     names_txt(&names, "_dnsaddr.near.test", "dnsaddr=/dnsaddr/far.test");
     names_txt(&names, "_dnsaddr.near.test", "dnsaddr=/dns/none.test/tcp/1");
     opts.timeout_ms = 1500;
-    memory.until = n;
-    memory.for_ever = for_ever;
-    memory.failed = false;
-    memory.armed = true;
+    memory_fail_after(n, for_ever);
     p2p_op *op = p2p_host_connect(a, "/dnsaddr/near.test", &opts, on_done, &out);
     if (op)
         assert_true(world_until(&world, called, &out, 5000));
-    memory.armed = false;
+    memory_fail_no_more();
     assert_true(op || memory.failed);
     if (!memory.failed)
         assert_int_equal(out.code, 0);
@@ -115,10 +73,9 @@ static void test_X07_names(void **state)
 
 int main(void)
 {
-    static const p2p_mem failing = {failing_malloc, failing_realloc, failing_free};
     const struct CMUnitTest tests[] = {
         BOTH(test_X07_names),
     };
-    p2p_mem_set(&failing);
+    memory_watch();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,8 @@
 /* What every muxer must do, run on every ops table. */
 #include "tests/test.h"
 
-#include <p2p/mem.h>
-
 #include "tests/muxer_pair.h"
+#include "tests/scarce_memory.h"
 
 static const struct muxer_ops *const TABLES[] = {&p2p__muxer_yamux, &p2p__muxer_mplex};
 
@@ -245,30 +244,6 @@ static void test_bulk_does_not_starve_the_small(void **state)
 
 /* --- the n-th allocation fails, for every n */
 
-static long fail_at, allocs, live;
-
-static void *failing_malloc(size_t size)
-{
-    if (++allocs == fail_at)
-        return NULL;
-    live++;
-    return malloc(size);
-}
-
-static void *failing_realloc(void *old, size_t size)
-{
-    if (++allocs == fail_at)
-        return NULL;
-    live += !old;
-    return realloc(old, size);
-}
-
-static void failing_free(void *memory)
-{
-    live -= memory != NULL;
-    free(memory);
-}
-
 static void scarce_session(const struct muxer_ops *ops)
 {
     struct side a = {0}, b = {0};
@@ -297,20 +272,17 @@ static void scarce_session(const struct muxer_ops *ops)
 static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
-    static const p2p_mem failing = {failing_malloc, failing_realloc, failing_free};
-    p2p_mem_set(&failing);
+    memory_watch();
     EACH_TABLE(ops)
     {
-        fail_at = 0;
-        allocs = 0;
-        scarce_session(ops);
-        long total = allocs;
-        assert_true(total > 20);
-        for (fail_at = 1; fail_at <= total; fail_at++) {
-            allocs = 0;
+        size_t n = 0;
+        do {
+            memory_fail_after(n++, false);
             scarce_session(ops);
-            assert_int_equal(live, 0);
-        }
+            memory_fail_no_more();
+            assert_int_equal(memory.blocks, 0);
+        } while (memory.failed);
+        assert_true(n > 20);
     }
     p2p_mem_set(NULL);
 }
