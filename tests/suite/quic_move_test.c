@@ -13,6 +13,7 @@
 enum {
     BYTES = 4 << 20,
     LIMIT_MS = 60 * 1000,
+    NAMES = 3, /* of the remote's that a client has to spare */
 };
 
 struct scene {
@@ -217,6 +218,32 @@ static void test_more_moves_than_names(void **state)
     world_fini(&s.world);
 }
 
+/* All names are used up when one more address comes; but the last one is back, so that the remote
+ * can give new ones, and then it moves, although nothing has changed any more. */
+static void test_names_come_again(void **state)
+{
+    struct scene s;
+    struct side side = {.to_send = BYTES};
+    char ip[46];
+    (void)state;
+    scene_init(&s, P2P_DIAL_NO_REUSE_PORT);
+    half_way(&s, &side);
+    for (int i = 1; i <= NAMES; i++) {
+        lose(&s);
+        snprintf(ip, sizeof(ip), "10.9.9.%d", i);
+        gain(&s, ip);
+        world_run(&s.world, 1);
+    }
+    lose(&s);
+    gain(&s, "10.9.9.99");
+    gain(&s, ip);
+    world_run(&s.world, 1);
+    went_well(&s, &side);
+    world_run(&s.world, 1000);
+    local_ip_is(&s, "10.9.9.99");
+    world_fini(&s.world);
+}
+
 struct perf {
     int done;
     uint64_t bytes;
@@ -323,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_the_new_one_was_there_before),
         cmocka_unit_test(test_many_moves),
         cmocka_unit_test(test_more_moves_than_names),
+        cmocka_unit_test(test_names_come_again),
         cmocka_unit_test(test_only_the_server_sends),
         cmocka_unit_test(test_an_idle_connection),
         cmocka_unit_test(test_the_server_cannot_move),
