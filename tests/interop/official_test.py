@@ -164,11 +164,15 @@ class OfficialTest(unittest.TestCase):
         self.ping("quic-v1", None, None, r"/udp/\d+/quic-v1/p2p/12D\w+, /tls/1\.0\.0, streams of its own")
 
     def measure(self, transport, secure=None, muxer=None):
+        begun = time.monotonic()
         out, _ = self.both("perf", transport, secure, muxer, UPLOAD_BYTES=str(4 << 20), DOWNLOAD_BYTES=str(2 << 20),
                            UPLOAD_ITERATIONS="5", DOWNLOAD_ITERATIONS="4", LATENCY_ITERATIONS="20", DURATION="20")
+        took = time.monotonic() - begun
         report = parse(out)
         self.assertEqual(list(report), ["upload", "download", "latency"])
-        for name, iterations, unit in (("upload", 5, "Gbps"), ("download", 4, "Gbps"), ("latency", 20, "ms")):
+        seconds = 0
+        for name, iterations, unit, size in (("upload", 5, "Gbps", 4 << 20), ("download", 4, "Gbps", 2 << 20),
+                                             ("latency", 20, "ms", 2)):
             section = report[name]
             self.assertEqual(list(section), ["iterations", "min", "q1", "median", "q3", "max", "outliers", "samples",
                                              "unit"])
@@ -181,12 +185,15 @@ class OfficialTest(unittest.TestCase):
             for mine, exact in zip(quartiles, statistics.quantiles(samples, n=4, method="inclusive")):
                 self.assertAlmostEqual(mine, exact, delta=0.011)  # of samples that were rounded
             inner = list(samples)
+            reach = 1.5 * (quartiles[2] - quartiles[0])
             for value in outliers:
                 inner.remove(value)
+                self.assertTrue(value < quartiles[0] - reach + 0.05 or value > quartiles[2] + reach - 0.05)
             self.assertEqual((float(section["min"]), float(section["max"])), (inner[0], inner[-1]))
-            reach = 1.5 * (quartiles[2] - quartiles[0]) + 0.05
-            self.assertGreaterEqual(inner[0], quartiles[0] - reach)
-            self.assertLessEqual(inner[-1], quartiles[2] + reach)
+            self.assertGreaterEqual(inner[0], quartiles[0] - reach - 0.05)
+            self.assertLessEqual(inner[-1], quartiles[2] + reach + 0.05)
+            seconds += sum(x / 1000 if unit == "ms" else size * 8 / 1e9 / x for x in samples)
+        self.assertLess(seconds, took * 1.1)  # which were rounded
 
     def test_perf_over_tcp(self):
         self.measure("tcp", "noise", "yamux")
