@@ -178,6 +178,7 @@ int main(int argc, char **argv)
     static const char *const server[] = {
         "listen", "/ip4/127.0.0.1/tcp/0",
         "conns_in", "20000",
+        "conns_high", "20000",
         "half_open", "20000",
         "fds", "20000",
         "streams_in", "100000",
@@ -188,6 +189,7 @@ int main(int argc, char **argv)
     static const char *const client[] = {
         "listen", "/ip4/127.0.0.1/tcp/0",
         "conns_out", "20000",
+        "conns_high", "20000",
         "conns_per_peer", "20000",
         "fds", "20000",
         "streams_out", "100000",

@@ -231,6 +231,11 @@ static void start(struct attempt *self)
     self->started = true;
     self->start_us = host->shard.now_us;
     p2p__plan_start(&dial->plan, (int)index_of(self), self->start_us);
+    char denied[GATER_WHY_MAX];
+    if (p2p__gate_dial(host, &dial->peer->id, &addr, denied)) {
+        fail_at_once(self, P2P_EDENIED, 0, denied);
+        return;
+    }
     const char *limit = p2p__limits_refuse_out(host);
     if (limit) {
         char why[64];

@@ -46,6 +46,14 @@
     X(CONN_INTERVAL, "conn_interval", MS, "5s",                                                    \
       "an address may connect once in this time, after a burst; 0: as often as it likes")          \
     X(CONN_BURST, "conn_burst", INT, "16", "connections that an address may make at once")         \
+    X(CONNS_HIGH, "conns_high", INT, "192",                                                        \
+      "open connections above which those worth least are ended, until conns_low are left")        \
+    X(CONNS_LOW, "conns_low", INT, "160", "how many are left then")                                \
+    X(CONNS_GRACE, "conns_grace", MS, "20s", "for how long a new connection is safe from that")    \
+    X(KEEP, "keep", LIST, "", "peers to connect to, again whenever the connection has ended")      \
+    X(ALLOW, "allow", LIST, "",                                                                    \
+      "peer ids, addresses and subnets (10.0.0.0/8) to talk to; empty: to all")                    \
+    X(DENY, "deny", LIST, "", "those not to talk to, even if they are allowed")                    \
     X(HALF_OPEN, "half_open", INT, "64",                                                           \
       "inbound connections not yet open; from half of that on, idle ones go early")                \
     X(HALF_OPEN_PER_IP, "half_open_per_ip", INT, "8", "those from one address or /64")             \

@@ -67,6 +67,8 @@ static int admit(p2p_conn *conn, const char **limit)
     struct conn_entry *entry = conn->owner_data;
     if (p2p_peer_id_equal(&conn->peer, p2p_host_peer(host)))
         return P2P_EDENIED;
+    if ((*limit = p2p__gate_secured(host, conn)))
+        return P2P_EDENIED;
     struct peer *peer = p2p__peer_get(host, &conn->peer);
     if (!peer)
         return P2P_ENOMEM;
@@ -95,6 +97,7 @@ static void opened(p2p_conn *conn)
     struct conn_entry *entry = conn->owner_data;
     p2p__limits_opened(host, entry);
     entry->opened = true;
+    p2p__manager_opened(host, entry);
     for (struct list *node = host->observers.next; node != &host->observers; node = node->next) {
         struct host_observer *observer = P2P__CONTAINER(node, struct host_observer, node);
         if (observer->connected)
@@ -115,6 +118,7 @@ static void closed(p2p_conn *conn)
     list_remove(&entry->of_peer);
     p2p__limits_leave(host, entry);
     if (entry->opened) {
+        p2p__manager_closed(host, entry);
         struct list *node = host->observers.next;
         for (; node != &host->observers; node = node->next) {
             struct host_observer *observer = P2P__CONTAINER(node, struct host_observer, node);

@@ -129,6 +129,7 @@ static void host_free(p2p_host *self)
     p2p__transports_fini(self);
     p2p__backoff_fini(&self->backoff);
     p2p__peers_fini(self);
+    p2p__gater_fini(self);
     p2p__web_files_free(self);
     p2p__free(self->warning);
     p2p__limits_fini(self);
@@ -180,6 +181,7 @@ static void close_now(p2p_host *self)
     self->closing = true;
     timer_set(&self->shard, &self->refusals.timer, HEAP_NEVER);
     timer_set(&self->shard, &self->remember.timer, HEAP_NEVER);
+    p2p__manager_close(self);
     p2p__listen_close_all(self);
     p2p__web_files_close(self);
     p2p__dial_cancel_all(self);
@@ -377,6 +379,11 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     self->shard.securities = self->securities;
     rc = p2p__shard_init(&self->shard, (size_t)p2p__config_number(self->config, OPTION_MEMORY));
     p2p__limits_init(self);
+    int managed = p2p__manager_init(self, why, why_cap);
+    if (managed == 0)
+        managed = p2p__gater_init(self, why, why_cap);
+    if (rc == 0 && managed < 0)
+        return managed;
     if (rc == 0)
         rc = p2p__transports_init(self);
     p2p__backoff_init(&self->backoff, &self->shard.hash_key);
@@ -474,10 +481,21 @@ static int listen_all(p2p_host *self, p2p_error **err)
     return 0;
 }
 
+static int keep_all(p2p_host *self, p2p_error **err)
+{
+    char why[512];
+    int rc = p2p__keep_init(self, why, sizeof(why));
+    if (rc < 0)
+        p2p__host_error(err, rc, 0, why);
+    return rc;
+}
+
 int p2p__host_start(p2p_host *self, p2p_error **err)
 {
     p2p__remember_open(self);
     int rc = listen_all(self, err);
+    if (rc == 0)
+        rc = keep_all(self, err);
     if (rc == 0 && self->own_io) {
         self->started = true;
         rc = p2p__io_thread_start(self->shard.io);

@@ -9,7 +9,9 @@
 #include "conn/conn.h"
 #include "host/backoff.h"
 #include "host/config.h"
+#include "host/gater.h"
 #include "host/limits.h"
+#include "host/manager.h"
 #include "host/refusals.h"
 #include "host/remember.h"
 #include "transport/transport.h"
@@ -64,6 +66,8 @@ struct peer {
     size_t addr_count;
     struct list conns; /* of conn_entry.of_peer */
     struct peer_load load;
+    struct care *care;            /* manager.c; or NULL */
+    struct keep *keep;            /* keep.c; or NULL */
     struct dial *dial;            /* under way */
     uint64_t record_seq;          /* of the newest signed record that was believed */
     bool unsaved, saving, stored; /* remember.c */
@@ -77,6 +81,7 @@ struct conn_entry {
     struct attempt *attempt; /* the dial it belongs to, until it ends */
     struct fds_op *fds;      /* or who waits for it */
     struct conn_share share; /* of the host's limits */
+    uint64_t opened_us;
     bool opened;
 };
 
@@ -209,6 +214,8 @@ struct p2p_host {
     struct list observers;
     struct map peer_map;
     struct limits limits;
+    struct manager manager;
+    struct gater gater;
     struct refusals refusals;
     struct remember remember;
     struct attached *attached;

@@ -41,11 +41,12 @@ struct listener {
 static void take(struct listener *self, struct passage *passage)
 {
     p2p_host *host = self->host;
-    const char *limit = host->closing ? NULL : p2p__limits_refuse_in(host, passage);
+    const char *denied = host->closing ? NULL : p2p__gate_accept(host, passage);
+    const char *limit = denied || host->closing ? NULL : p2p__limits_refuse_in(host, passage);
     struct conn_entry *entry = NULL;
     if (limit)
         p2p__refused(host, limit, "an inbound connection was refused");
-    if (limit || host->closing)
+    if (denied || limit || host->closing)
         p2p__passage_close(&host->shard, passage);
     else
         (void)p2p__host_add_conn(host, self->io->transport, passage, false, NULL, &entry);

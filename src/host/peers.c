@@ -65,6 +65,8 @@ static void peer_free(p2p_host *host, struct peer *peer)
     list_remove(&peer->all);
     while (peer->addrs)
         drop_addr(peer, &peer->addrs);
+    p2p__keep_free(host, peer);
+    p2p__free(peer->care);
     p2p__free(peer->load.by_slot);
     p2p__free(peer);
 }
@@ -72,7 +74,8 @@ static void peer_free(p2p_host *host, struct peer *peer)
 void p2p__peer_release(p2p_host *host, struct peer *peer)
 {
     drop_expired(host, peer);
-    if (list_empty(&peer->conns) && !peer->dial && !peer->addrs && peer->load.streams_in == 0) {
+    if (list_empty(&peer->conns) && !peer->dial && !peer->addrs && peer->load.streams_in == 0 &&
+        !peer->care && !peer->keep) {
         p2p__remember_gone(host, peer);
         peer_free(host, peer);
     }

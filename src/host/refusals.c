@@ -8,11 +8,30 @@
 
 /* Of the options that set them. */
 static const char *const names[] = {
-    "conns_in",     "conns_out",        "conns_per_peer",       "conns_per_ip",
-    "conns_per_56", "conns_per_subnet", "conn_interval",        "half_open",
-    "fds",          "half_open_per_ip", "streams_total",        "streams_in",
-    "streams_out",  "protocol_streams", "streams_per_protocol", "stream_resets",
-    "memory",       "memory_per_conn",  "memory_per_peer",      "mplex_unread",
+    "conns_in",
+    "conns_out",
+    "conns_per_peer",
+    "conns_per_ip",
+    "conns_per_56",
+    "conns_per_subnet",
+    "conn_interval",
+    "half_open",
+    "fds",
+    "half_open_per_ip",
+    "streams_total",
+    "streams_in",
+    "streams_out",
+    "protocol_streams",
+    "streams_per_protocol",
+    "stream_resets",
+    "memory",
+    "memory_per_conn",
+    "memory_per_peer",
+    "mplex_unread",
+    "conns_high",
+    "allow",
+    "deny",
+    "gate",
 };
 
 enum { COUNT = sizeof(names) / sizeof(*names) };

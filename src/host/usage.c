@@ -24,6 +24,7 @@ static uint64_t used_of(const p2p_host *host, const char *name)
         uint64_t used;
     } uses[] = {{"conns_in", limits->proven_in},
                 {"conns_out", limits->conns_out},
+                {"conns_high", host->manager.open},
                 {"half_open", limits->half_open},
                 {"fds", limits->fds},
                 {"memory", host->shard.pool.used_bytes}};
