@@ -84,7 +84,8 @@ static ngtcp2_ssize write_datagram(struct quic_session *self, uint8_t *to, size_
     ngtcp2_vec vec = {first->bytes, first->len};
     int taken = 0;
     ngtcp2_ssize n = ngtcp2_conn_writev_datagram(self->conn, path, info, to, cap, &taken,
-                                                 NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vec, 1,
+                                                 NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vec,
+                                                 vec.len > 0, /* no empty pieces, says ngtcp2 */
                                                  quic_ts(self->shard->now_us));
     *tried = !taken;
     /* The path may have become shorter than it was when this one was accepted. */
