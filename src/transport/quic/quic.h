@@ -5,7 +5,7 @@
  * comes; quic_stranger.c answers what belongs to no session, quic_grave.c what belongs to one that
  * is over. quic_session.c is a session's life, quic_end.c why it ended, quic_move.c a new address
  * of ours, quic_out.c writes packets, quic_stream.c, quic_stream_in.c and quic_datagram.c are what
- * they carry; quic_tls.c and quic_aead.c the handshake and the ciphers. */
+ * they carry; quic_tls.c, quic_params.c and quic_aead.c the handshake and the ciphers. */
 #ifndef P2P_TRANSPORT_QUIC_QUIC_H
 #define P2P_TRANSPORT_QUIC_QUIC_H
 
@@ -315,6 +315,9 @@ uint8_t p2p__quic_tls_alert(const struct quic_session *);
 /* What an alert means, that we sent (ours) or got. */
 const char *p2p__quic_tls_sentence(uint8_t alert, bool ours);
 void p2p__quic_credentials_free(struct quic_credentials *);
+
+/* quic_params.c: whether transport parameters name none twice, which ngtcp2 does not ask. */
+bool p2p__quic_params_distinct(const uint8_t *params, size_t len);
 
 /* quic_aead.c: ngtcp2's callbacks for packet protection. */
 void p2p__quic_cipher_callbacks(ngtcp2_callbacks *);

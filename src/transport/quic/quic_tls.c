@@ -19,6 +19,7 @@ enum {
     MESSAGE_MAX = 16 * 1024, /* of a handshake: a libp2p certificate takes two kilobytes at most */
     ALERT_CERTIFICATE_REQUIRED = 116,
     ALERT_NO_APPLICATION_PROTOCOL = 120,
+    EXTENSION_PARAMS = 0x39, /* RFC 9001, section 8.2 */
 };
 
 /* Our certificate, which handshakes under way hold on to. */
@@ -128,6 +129,30 @@ static int verify(gnutls_session_t session)
     return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
+/* The remote's transport parameters, before anybody reads them. */
+static int look_at_extension(void *ctx, unsigned type, const unsigned char *bytes, unsigned len)
+{
+    struct quic_session *self = ctx;
+    if (type != EXTENSION_PARAMS || p2p__quic_params_distinct(bytes, len))
+        return 0;
+    self->failure = P2P_EHANDSHAKE;
+    self->failure_code = NGTCP2_TRANSPORT_PARAMETER_ERROR;
+    self->failure_text = "the remote's QUIC transport parameters are malformed";
+    return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
+}
+
+static int look_at_message(gnutls_session_t session, unsigned type, unsigned when, unsigned in,
+                           const gnutls_datum_t *message)
+{
+    bool hello = type == GNUTLS_HANDSHAKE_CLIENT_HELLO;
+    (void)when;
+    if (!in || (!hello && type != GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS))
+        return 0;
+    int rc = gnutls_ext_raw_parse(session_of_tls(session), look_at_extension, message,
+                                  hello ? GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO : 0);
+    return rc < 0 ? rc : 0;
+}
+
 static int install_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level,
                            const void *rx, const void *tx, size_t len)
 {
@@ -157,6 +182,8 @@ static bool configure(struct quic_tls *self, bool server)
                                   GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE) != 0)
         return false;
     gnutls_handshake_set_secret_function(session, install_secrets);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_PRE,
+                                       look_at_message);
     gnutls_handshake_set_max_packet_length(session, MESSAGE_MAX);
     gnutls_session_set_ptr(session, &self->ref);
     if (server)
