@@ -17,6 +17,7 @@
 
 enum {
     MESSAGE_MAX = 16 * 1024, /* of a handshake: a libp2p certificate takes two kilobytes at most */
+    ALERT_MISSING_EXTENSION = 109,
     ALERT_CERTIFICATE_REQUIRED = 116,
     ALERT_NO_APPLICATION_PROTOCOL = 120,
     EXTENSION_PARAMS = 0x39, /* RFC 9001, section 8.2 */
@@ -129,28 +130,39 @@ static int verify(gnutls_session_t session)
     return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-/* The remote's transport parameters, before anybody reads them. */
+struct look {
+    bool seen, sound;
+};
+
 static int look_at_extension(void *ctx, unsigned type, const unsigned char *bytes, unsigned len)
 {
-    struct quic_session *self = ctx;
-    if (type != EXTENSION_PARAMS || p2p__quic_params_distinct(bytes, len))
-        return 0;
-    self->failure = P2P_EHANDSHAKE;
-    self->failure_code = NGTCP2_TRANSPORT_PARAMETER_ERROR;
-    self->failure_text = "the remote's QUIC transport parameters are malformed";
-    return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
+    struct look *look = ctx;
+    if (type == EXTENSION_PARAMS)
+        *look = (struct look){true, p2p__quic_params_distinct(bytes, len)};
+    return 0;
 }
 
+/* The remote's transport parameters, before anybody reads them: ngtcp2 counts on their being there
+ * (RFC 9001, section 8.2), and takes one that is there twice. */
 static int look_at_message(gnutls_session_t session, unsigned type, unsigned when, unsigned in,
                            const gnutls_datum_t *message)
 {
     bool hello = type == GNUTLS_HANDSHAKE_CLIENT_HELLO;
+    struct quic_session *self = session_of_tls(session);
+    struct look look = {false, false};
     (void)when;
     if (!in || (!hello && type != GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS))
         return 0;
-    int rc = gnutls_ext_raw_parse(session_of_tls(session), look_at_extension, message,
+    int rc = gnutls_ext_raw_parse(&look, look_at_extension, message,
                                   hello ? GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO : 0);
-    return rc < 0 ? rc : 0;
+    if (rc < 0 || look.sound)
+        return rc < 0 ? rc : 0;
+    self->failure = P2P_EHANDSHAKE;
+    self->failure_code = look.seen ? NGTCP2_TRANSPORT_PARAMETER_ERROR
+                                   : NGTCP2_CRYPTO_ERROR | ALERT_MISSING_EXTENSION;
+    self->failure_text = look.seen ? "the remote's QUIC transport parameters are malformed"
+                                   : "the remote has no QUIC transport parameters";
+    return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
 }
 
 static int install_secrets(gnutls_session_t session, gnutls_record_encryption_level_t level,
