@@ -1,13 +1,12 @@
 /* The forms in which private keys lie around on disks. A file that cannot be read as a key is an
  * error with a sentence, never a reason to make another identity up. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/key.h"
 #include "codec/kubo_config.h"
 #include "codec/multibase.h"
+#include "codec/why.h"
 #include "crypto/pem.h"
 
 enum {
@@ -16,26 +15,9 @@ enum {
 
 static const char PEM_BEGIN[] = "-----BEGIN ";
 
-struct why {
-    char *text;
-    size_t cap;
-};
-
-__attribute__((format(printf, 3, 4))) static int fail(struct why *why, int code, const char *format,
-                                                      ...)
-{
-    if (why->text && why->cap > 0) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(why->text, why->cap, format, args);
-        va_end(args);
-    }
-    return code;
-}
-
 static int no_memory(struct why *why)
 {
-    return fail(why, P2P_ENOMEM, "%s", p2p_code_text(P2P_ENOMEM));
+    return why_fail(why, P2P_ENOMEM, "%s", p2p_code_text(P2P_ENOMEM));
 }
 
 static int protobuf_decode(const uint8_t *bytes, size_t len, p2p_key **out, struct why *why)
@@ -49,12 +31,13 @@ static int protobuf_decode(const uint8_t *bytes, size_t len, p2p_key **out, stru
     }
     const char *name = len >= 2 && bytes[0] == PROTOBUF_FIRST ? p2p_key_type_name(bytes[1]) : NULL;
     if (!name) {
-        return fail(why, code, "it holds no libp2p private key of a known type");
+        return why_fail(why, code, "it holds no libp2p private key of a known type");
     }
-    return fail(why, code,
-                "the %s key in it is damaged, cut off, of an unsupported size, or its public half "
-                "does not belong to it",
-                name);
+    return why_fail(
+        why, code,
+        "the %s key in it is damaged, cut off, of an unsupported size, or its public half "
+        "does not belong to it",
+        name);
 }
 
 static bool is_space(uint8_t c)
@@ -82,10 +65,10 @@ static int base64_decode(const uint8_t *text, size_t len, p2p_key **out, struct 
     }
     int code;
     if (packed_len == 0) {
-        code = fail(why, P2P_EKEY, "it is empty");
+        code = why_fail(why, P2P_EKEY, "it is empty");
     } else if (got < 0) {
-        code = fail(why, P2P_EKEY,
-                    "it is no key file: neither a protobuf, base64, kubo's config nor PEM");
+        code = why_fail(why, P2P_EKEY,
+                        "it is no key file: neither a protobuf, base64, kubo's config nor PEM");
     } else {
         code = protobuf_decode(bytes, (size_t)got, out, why);
     }
@@ -98,7 +81,7 @@ static int kubo_decode(const uint8_t *text, size_t len, p2p_key **out, struct wh
 {
     struct p2p__kubo_identity identity;
     const char *wrong = p2p__kubo_identity_parse((const char *)text, len, &identity);
-    int code = wrong ? fail(why, P2P_EKEY, "%s", wrong)
+    int code = wrong ? why_fail(why, P2P_EKEY, "%s", wrong)
                      : base64_decode((const uint8_t *)identity.priv_key, strlen(identity.priv_key),
                                      out, why);
     if (code == P2P_OK && identity.peer_id[0]) {
@@ -107,7 +90,8 @@ static int kubo_decode(const uint8_t *text, size_t len, p2p_key **out, struct wh
             !p2p_peer_id_equal(&id, p2p_key_peer_id(*out))) {
             p2p_key_free(*out);
             *out = NULL;
-            code = fail(why, P2P_EKEY, "kubo's \"PeerID\" in it is not that of its \"PrivKey\"");
+            code =
+                why_fail(why, P2P_EKEY, "kubo's \"PeerID\" in it is not that of its \"PrivKey\"");
         }
     }
     p2p__wipe(&identity, sizeof identity);
@@ -140,14 +124,16 @@ static int pem_decode(const uint8_t *text, size_t len, p2p_key **out, struct why
         return no_memory(why);
     }
     if (find(text, len, "ENCRYPTED")) {
-        return fail(why, P2P_EKEY, "the PEM in it is encrypted; decrypt it first (openssl pkey)");
+        return why_fail(why, P2P_EKEY,
+                        "the PEM in it is encrypted; decrypt it first (openssl pkey)");
     }
     if (code == P2P_ENOTSUP) {
-        return fail(why, P2P_EKEY,
-                    "the PEM in it holds a kind of key that libp2p does not have (it has Ed25519, "
-                    "secp256k1, P-256 and RSA)");
+        return why_fail(
+            why, P2P_EKEY,
+            "the PEM in it holds a kind of key that libp2p does not have (it has Ed25519, "
+            "secp256k1, P-256 and RSA)");
     }
-    return fail(why, P2P_EKEY, "the PEM in it holds no valid private key");
+    return why_fail(why, P2P_EKEY, "the PEM in it holds no valid private key");
 }
 
 int p2p_key_decode_file(const uint8_t *bytes, size_t bytes_len, p2p_key **out, char *why_text,
@@ -155,13 +141,13 @@ int p2p_key_decode_file(const uint8_t *bytes, size_t bytes_len, p2p_key **out, c
 {
     struct why why = {why_text, why_cap};
     *out = NULL;
-    (void)fail(&why, P2P_OK, "%s", "");
+    (void)why_fail(&why, P2P_OK, "%s", "");
     if (bytes_len == 0) {
-        return fail(&why, P2P_EKEY, "it is empty");
+        return why_fail(&why, P2P_EKEY, "it is empty");
     }
     if (bytes_len > P2P_KEY_FILE_MAX) {
-        return fail(&why, P2P_EKEY, "it is too large for a key file (over %d bytes)",
-                    P2P_KEY_FILE_MAX);
+        return why_fail(&why, P2P_EKEY, "it is too large for a key file (over %d bytes)",
+                        P2P_KEY_FILE_MAX);
     }
     if (bytes[0] == PROTOBUF_FIRST) {
         return protobuf_decode(bytes, bytes_len, out, &why);

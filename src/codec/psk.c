@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,28 +12,12 @@
 #include <p2p/error.h>
 
 #include "codec/multibase.h"
+#include "codec/why.h"
 #include "crypto/crypto.h"
 #include "crypto/salsa20.h"
 
 static const char HEADER[] = "/key/swarm/psk/1.0.0/";
 static const char ANY_VERSION[] = "/key/swarm/psk/";
-
-struct why {
-    char *text;
-    size_t cap;
-};
-
-__attribute__((format(printf, 3, 4))) static int fail(const struct why *why, int code,
-                                                      const char *format, ...)
-{
-    if (why->text && why->cap > 0) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(why->text, why->cap, format, args);
-        va_end(args);
-    }
-    return code;
-}
 
 /* What is not read yet. */
 struct text {
@@ -75,9 +58,9 @@ static bool is_blank(struct text text)
 
 static int length_check(const struct why *why, size_t len)
 {
-    return len == P2P__PSK_LEN
-               ? 0
-               : fail(why, P2P_EKEY, "its key has %zu bytes, and must have %d", len, P2P__PSK_LEN);
+    return len == P2P__PSK_LEN ? 0
+                               : why_fail(why, P2P_EKEY, "its key has %zu bytes, and must have %d",
+                                          len, P2P__PSK_LEN);
 }
 
 static int base_decode(const struct why *why, struct text in, char base, const char *name,
@@ -88,11 +71,11 @@ static int base_decode(const struct why *why, struct text in, char base, const c
     int code;
     int64_t len = p2p__base_decode(base, line.at, line.left, bytes, sizeof bytes);
     if (line.left == 0)
-        code = fail(why, P2P_EKEY, "it ends before its key, the third line");
+        code = why_fail(why, P2P_EKEY, "it ends before its key, the third line");
     else if (len < 0)
-        code = fail(why, P2P_EKEY, "its key, the third line, is not valid %s", name);
+        code = why_fail(why, P2P_EKEY, "its key, the third line, is not valid %s", name);
     else if (!is_blank(in))
-        code = fail(why, P2P_EKEY, "something follows its key, the third line");
+        code = why_fail(why, P2P_EKEY, "something follows its key, the third line");
     else
         code = length_check(why, (size_t)len);
     if (code == 0)
@@ -118,19 +101,19 @@ int p2p__psk_decode(const uint8_t *text, size_t text_len, uint8_t psk[P2P__PSK_L
 {
     struct why why = {why_text, why_cap};
     struct text in = {(const char *)text, text_len};
-    (void)fail(&why, 0, "%s", "");
+    (void)why_fail(&why, 0, "%s", "");
     memset(psk, 0, P2P__PSK_LEN);
     if (text_len == 0)
-        return fail(&why, P2P_EKEY, "it is empty");
+        return why_fail(&why, P2P_EKEY, "it is empty");
     if (text_len > P2P__PSK_FILE_MAX)
-        return fail(&why, P2P_EKEY, "it is too large for a swarm key (over %d bytes)",
-                    P2P__PSK_FILE_MAX);
+        return why_fail(&why, P2P_EKEY, "it is too large for a swarm key (over %d bytes)",
+                        P2P__PSK_FILE_MAX);
     struct text header = line_next(&in);
     if (!line_is(header, HEADER)) {
         size_t any_len = sizeof ANY_VERSION - 1;
         if (header.left >= any_len && memcmp(header.at, ANY_VERSION, any_len) == 0)
-            return fail(&why, P2P_EKEY, "it is a swarm key of another version than 1.0.0");
-        return fail(&why, P2P_EKEY, "it is no swarm key: its first line is not %s", HEADER);
+            return why_fail(&why, P2P_EKEY, "it is a swarm key of another version than 1.0.0");
+        return why_fail(&why, P2P_EKEY, "it is no swarm key: its first line is not %s", HEADER);
     }
     struct text encoding = line_next(&in);
     if (line_is(encoding, "/base16/"))
@@ -139,7 +122,7 @@ int p2p__psk_decode(const uint8_t *text, size_t text_len, uint8_t psk[P2P__PSK_L
         return base_decode(&why, in, 'M', "base64", psk);
     if (line_is(encoding, "/bin/"))
         return bin_decode(&why, in, psk);
-    return fail(&why, P2P_EKEY, "its second line is none of /base16/, /base64/ and /bin/");
+    return why_fail(&why, P2P_EKEY, "its second line is none of /base16/, /base64/ and /bin/");
 }
 
 /* Up to cap bytes of the file; their number, or -errno. */
@@ -171,10 +154,10 @@ int p2p__psk_load(const char *path, uint8_t psk[P2P__PSK_LEN], char *why_text, s
     ssize_t len = file_read(path, bytes, sizeof bytes);
     if (len < 0) {
         memset(psk, 0, P2P__PSK_LEN);
-        code = fail(&why, P2P_EFILE, "%s: %s", path, strerror_r((int)-len, said, sizeof said));
+        code = why_fail(&why, P2P_EFILE, "%s: %s", path, strerror_r((int)-len, said, sizeof said));
     } else {
         code = p2p__psk_decode(bytes, (size_t)len, psk, said, sizeof said);
-        (void)fail(&why, code, "%s%s%s", code ? path : "", code ? ": " : "", said);
+        (void)why_fail(&why, code, "%s%s%s", code ? path : "", code ? ": " : "", said);
     }
     p2p__wipe(bytes, sizeof bytes);
     return code;
