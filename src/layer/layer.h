@@ -1,6 +1,6 @@
-/* A layer stands between a link and a muxer: it turns bytes into other bytes (Noise, TLS; later
- * WebSocket, pnet). Pure: bytes and state; no clock, no socket, no randomness of its own (but for
- * TLS, whose library draws it).
+/* A layer stands between a link and a muxer: it turns bytes into other bytes (Noise, TLS,
+ * WebSocket, a private network). Pure: bytes and state; no clock, no socket, no randomness of its
+ * own (but for TLS, whose library draws it).
  *
  * The parser shape, for this and every other stage: take what you can from `in`, append to `out`,
  * leave the rest, return a step or a negative error. What was appended to `out` is sent even when
@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include <p2p/peer_id.h>
 
 #include "base/buf.h"
 #include "base/outq.h"
@@ -105,6 +108,17 @@ struct layer_result {
     const char *muxer; /* one of config->muxers agreed on early, or NULL: negotiate */
     const char *error; /* a sentence of static storage for a negative return, or NULL */
 };
+
+/* The remote is id, by what its channel proves. False: another one is expected. */
+static inline bool layer_meet(const struct layer_config *config, struct layer_result *result,
+                              const p2p_peer_id *id)
+{
+    _Static_assert(sizeof result->remote_peer >= P2P_PEER_ID_MAX, "any peer id fits");
+    memcpy(result->remote_peer, id->bytes, id->len);
+    result->remote_peer_len = id->len;
+    return !config->expected_peer || (config->expected_peer_len == id->len &&
+                                      memcmp(config->expected_peer, id->bytes, id->len) == 0);
+}
 
 /* One opened record: plaintext inside the memory of the buf that held the record, valid until that
  * buf is filled or settled. `gap` bytes before base are dead and may be written. */

@@ -15,34 +15,18 @@ static int noise_start(void *state, void *handshake, const struct layer_config *
     return 0;
 }
 
-static int noise_step(void *state, void *handshake, const struct layer_env *env, struct buf *in,
-                      struct outq *out, struct layer_result *result)
-{
-    return p2p__noise_handshake_step(handshake, env, in, out, result, state);
-}
-
 static int noise_open(void *state, const struct layer_env *env, struct buf *in, struct span *plain)
 {
     struct noise_state *self = state;
-    if (buf_len(in) < NOISE_HEADER_LEN)
-        return STEP_WANT_INPUT;
-    size_t len = noise_frame_len(buf_data(in));
-    if (len < P2P__AEAD_TAG_LEN)
-        return P2P_EPROTO;
-    if (buf_len(in) < NOISE_HEADER_LEN + len) {
-        plain->len = NOISE_HEADER_LEN + len - buf_len(in);
-        return STEP_WANT_INPUT;
-    }
+    size_t len;
+    int code = noise_frame_await(in, plain, &len);
+    if (code != STEP_DONE)
+        return code;
     uint8_t *body = buf_data_mut(in) + NOISE_HEADER_LEN;
-    int code = p2p__noise_open(&self->recv, env, NULL, 0, body, len);
+    code = p2p__noise_open(&self->recv, env, NULL, 0, body, len);
     if (code < 0)
         return code == P2P_EHANDSHAKE ? P2P_EPROTO : code;
-    *plain = (struct span){
-        .base = body,
-        .len = len - P2P__AEAD_TAG_LEN,
-        .gap = noise_gap(in) + NOISE_HEADER_LEN,
-    };
-    buf_consume(in, NOISE_HEADER_LEN + len);
+    noise_frame_consume(in, len, plain);
     return STEP_DONE;
 }
 
@@ -60,7 +44,7 @@ static int64_t noise_seal(void *state, const struct layer_env *env, const struct
     return code < 0 ? code : (int64_t)(NOISE_HEADER_LEN + len);
 }
 
-static void noise_fini(void *state)
+void p2p__noise_fini(void *state)
 {
     p2p__wipe(state, sizeof(struct noise_state));
 }
@@ -73,9 +57,9 @@ const struct layer_ops p2p__layer_noise = {
     .plain_max = NOISE_PLAIN_MAX,
     .overhead = NOISE_HEADER_LEN + P2P__AEAD_TAG_LEN,
     .start = noise_start,
-    .step = noise_step,
+    .step = p2p__noise_handshake_step,
     .handshake_fini = p2p__noise_handshake_fini,
     .open = noise_open,
     .seal = noise_seal,
-    .fini = noise_fini,
+    .fini = p2p__noise_fini,
 };

@@ -58,11 +58,7 @@ static int identity_check(const struct noise_handshake *self, const struct noise
     p2p_peer_id id;
     if (p2p_peer_id_from_public_key(payload->identity_key, payload->identity_key_len, &id) < 0)
         return fail(result, P2P_EHANDSHAKE, "the remote's identity key is malformed");
-    _Static_assert(sizeof result->remote_peer >= P2P_PEER_ID_MAX, "any peer id fits");
-    memcpy(result->remote_peer, id.bytes, id.len);
-    result->remote_peer_len = id.len;
-    if (config->expected_peer && (config->expected_peer_len != id.len ||
-                                  memcmp(config->expected_peer, id.bytes, id.len) != 0))
+    if (!layer_meet(config, result, &id))
         return fail(result, P2P_EPEERID,
                     "the remote proved another peer id than the one asked for");
     return 0;
@@ -126,10 +122,11 @@ static int message_send(struct noise_handshake *self, const struct layer_env *en
     return p2p__outq_append(out, env->pool, frame, NOISE_HEADER_LEN + len);
 }
 
-int p2p__noise_handshake_step(struct noise_handshake *self, const struct layer_env *env,
-                              struct buf *in, struct outq *out, struct layer_result *result,
-                              struct noise_state *channel)
+int p2p__noise_handshake_step(void *state, void *handshake, const struct layer_env *env,
+                              struct buf *in, struct outq *out, struct layer_result *result)
 {
+    struct noise_handshake *self = handshake;
+    struct noise_state *channel = state;
     if (self->failed < 0)
         return self->failed;
     while (!noise_xx_done(&self->xx)) {

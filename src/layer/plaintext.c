@@ -88,11 +88,7 @@ static int identity_check(const struct layer_config *config, const struct exchan
                     "the remote's identity key is malformed or of an unsupported kind");
     if (exchange->id.bytes_len != id.len || memcmp(exchange->id.bytes, id.bytes, id.len) != 0)
         return fail(result, P2P_EHANDSHAKE, "the remote's peer id is not that of its key");
-    _Static_assert(sizeof result->remote_peer >= P2P_PEER_ID_MAX, "any peer id fits");
-    memcpy(result->remote_peer, id.bytes, id.len);
-    result->remote_peer_len = id.len;
-    if (config->expected_peer && (config->expected_peer_len != id.len ||
-                                  memcmp(config->expected_peer, id.bytes, id.len) != 0))
+    if (!layer_meet(config, result, &id))
         return fail(result, P2P_EPEERID,
                     "the remote says to be another peer than the one asked for");
     return STEP_DONE;
