@@ -5,14 +5,14 @@
 #include "base/mem.h"
 #include "codec/addr_copy.h"
 #include "codec/multiaddr_protocol.h"
+#include "transport/link_listener.h"
 
 enum {
     TRIES_MAX = 8, /* of numbers, for /memory/0 */
 };
 
 struct local_listener {
-    struct transport_listener base;
-    struct io_listener *io;
+    struct link_listener base;
     struct io_local at;
 };
 
@@ -86,13 +86,6 @@ static int dial(struct transport *base, const p2p_multiaddr *addr, unsigned flag
     return rc;
 }
 
-static void listener_wake(struct io_listener *io)
-{
-    struct local_listener *self = io->owner;
-    self->base.acceptable = io->acceptable;
-    self->base.wake(&self->base);
-}
-
 static int listen_at(struct shard *shard, struct local_listener *self, int *sys_errno)
 {
     struct p2p_io *io = shard->io;
@@ -101,7 +94,7 @@ static int listen_at(struct shard *shard, struct local_listener *self, int *sys_
     for (int i = 0; rc == P2P_ELISTEN && i < (any ? TRIES_MAX : 1); i++) {
         while (any && !self->at.number)
             io->ops->random(io, &self->at.number, sizeof(self->at.number));
-        rc = io->ops->listen_local(io, &self->at, &self->io, sys_errno);
+        rc = io->ops->listen_local(io, &self->at, &self->base.io, sys_errno);
     }
     return rc;
 }
@@ -120,16 +113,14 @@ static int listen(struct transport *base, const p2p_multiaddr *addr,
         p2p__free(self);
         return rc;
     }
-    self->base.transport = base;
-    self->io->owner = self;
-    self->io->wake = listener_wake;
-    *out = &self->base;
+    p2p__link_listener_start(&self->base, base);
+    *out = &self->base.base;
     return 0;
 }
 
 static struct local_listener *listener_of(const struct transport_listener *base)
 {
-    return P2P__CONTAINER(base, struct local_listener, base);
+    return P2P__CONTAINER(base, struct local_listener, base.base);
 }
 
 static void bound(const struct transport_listener *base, const p2p_multiaddr *addr,
@@ -141,34 +132,19 @@ static void bound(const struct transport_listener *base, const p2p_multiaddr *ad
 
 static int accept(struct transport_listener *base, struct passage *out, int *sys_errno)
 {
-    struct local_listener *self = listener_of(base);
-    struct shard *shard = base->transport->shard;
-    int rc = self->io->acceptable
-                 ? shard->io->ops->accept(self->io, &shard->pool, &out->link, sys_errno)
-                 : P2P_EAGAIN;
-    base->acceptable = self->io->acceptable;
+    int rc = p2p__link_listener_accept(base, out, sys_errno);
     if (rc < 0)
         return rc;
     p2p_multiaddr addr;
-    format(&self->at, &addr);
+    format(&listener_of(base)->at, &addr);
     out->met_at = addr_copy(&addr); /* without memory it has no address */
     return 0;
 }
 
-static void resume(struct transport_listener *base)
-{
-    struct local_listener *self = listener_of(base);
-    struct p2p_io *io = base->transport->shard->io;
-    io->ops->resume(self->io);
-    base->acceptable = self->io->acceptable;
-}
-
 static void close(struct transport_listener *base)
 {
-    struct local_listener *self = listener_of(base);
-    struct p2p_io *io = base->transport->shard->io;
-    io->ops->unlisten(self->io);
-    p2p__free(self);
+    p2p__link_listener_end(link_listener_of(base));
+    p2p__free(listener_of(base));
 }
 
 const struct transport_ops p2p__transport_local = {
@@ -179,7 +155,7 @@ const struct transport_ops p2p__transport_local = {
     .listen = listen,
     .bound = bound,
     .accept = accept,
-    .resume = resume,
+    .resume = p2p__link_listener_resume,
     .close = close,
     .addr = addr_of,
 };

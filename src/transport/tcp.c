@@ -1,10 +1,12 @@
 #include "transport/tcp.h"
+#include "transport/link_listener.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/multiaddr_protocol.h"
 #include "transport/ip.h"
+#include "transport/link_listener.h"
 
 struct tcp {
     struct transport base;
@@ -12,9 +14,8 @@ struct tcp {
 };
 
 struct tcp_listener {
-    struct transport_listener base;
+    struct link_listener base;
     struct list node;
-    struct io_listener *io;
     bool asked[OVER_COUNT];
 };
 
@@ -129,7 +130,7 @@ static const struct io_addr *local_for(struct tcp *self, const struct io_addr *r
     const struct list *node = self->listeners.next;
     for (; node != &self->listeners; node = node->next) {
         const struct tcp_listener *listener = P2P__CONTAINER(node, const struct tcp_listener, node);
-        const struct io_addr *local = &listener->io->local;
+        const struct io_addr *local = &listener->base.io->local;
         if (local->family != remote->family || p2p__io_addr_equal(local, remote))
             continue;
         bool any = p2p__io_addr_is_any(local);
@@ -173,18 +174,11 @@ static int dial(struct transport *base, const p2p_multiaddr *addr, unsigned flag
 
 /* ---- listening ---- */
 
-static void listener_wake(struct io_listener *io)
-{
-    struct tcp_listener *self = io->owner;
-    self->base.acceptable = io->acceptable;
-    self->base.wake(&self->base);
-}
-
 static struct tcp_listener *find(struct tcp *self, const struct io_addr *at)
 {
     for (struct list *node = self->listeners.next; node != &self->listeners; node = node->next) {
         struct tcp_listener *listener = P2P__CONTAINER(node, struct tcp_listener, node);
-        if (p2p__io_addr_equal(&listener->io->local, at))
+        if (p2p__io_addr_equal(&listener->base.io->local, at))
             return listener;
     }
     return NULL;
@@ -205,29 +199,27 @@ static int listen(struct transport *base, const p2p_multiaddr *addr,
         return P2P_ENOTSUP;
     if (listener && !listener->asked[route.over]) { /* /tcp/PORT and /tcp/PORT/ws are one port */
         listener->asked[route.over] = true;
-        *out = &listener->base;
+        *out = &listener->base.base;
         return 0;
     }
     listener = p2p__alloc(sizeof(*listener));
     if (!listener)
         return P2P_ENOMEM;
-    rc = io->ops->listen(io, &route.at, &listener->io, sys_errno);
+    rc = io->ops->listen(io, &route.at, &listener->base.io, sys_errno);
     if (rc < 0) {
         p2p__free(listener);
         return rc;
     }
-    listener->base.transport = base;
-    listener->io->owner = listener;
-    listener->io->wake = listener_wake;
+    p2p__link_listener_start(&listener->base, base);
     listener->asked[route.over] = true;
     list_append(&self->listeners, &listener->node);
-    *out = &listener->base;
+    *out = &listener->base.base;
     return 0;
 }
 
 static struct tcp_listener *listener_of(const struct transport_listener *base)
 {
-    return P2P__CONTAINER(base, struct tcp_listener, base);
+    return P2P__CONTAINER(base, struct tcp_listener, base.base);
 }
 
 static void bound(const struct transport_listener *base, const p2p_multiaddr *addr,
@@ -236,18 +228,14 @@ static void bound(const struct transport_listener *base, const p2p_multiaddr *ad
     struct tcp_route route;
     const char *why;
     (void)p2p__tcp_parse(addr, base->transport->shard->io, &route, &why);
-    route.at = listener_of(base)->io->local;
+    route.at = link_listener_of(base)->io->local;
     p2p__tcp_format(&route, out);
 }
 
 static int accept(struct transport_listener *base, struct passage *out, int *sys_errno)
 {
-    struct tcp_listener *self = listener_of(base);
-    struct shard *shard = base->transport->shard;
-    int rc = self->io->acceptable
-                 ? shard->io->ops->accept(self->io, &shard->pool, &out->link, sys_errno)
-                 : P2P_EAGAIN;
-    base->acceptable = self->io->acceptable;
+    const struct tcp_listener *self = listener_of(base);
+    int rc = p2p__link_listener_accept(base, out, sys_errno);
     if (rc < 0)
         return rc;
     out->remote = out->link->remote;
@@ -256,20 +244,11 @@ static int accept(struct transport_listener *base, struct passage *out, int *sys
     return 0;
 }
 
-static void resume(struct transport_listener *base)
-{
-    struct tcp_listener *self = listener_of(base);
-    struct p2p_io *io = base->transport->shard->io;
-    io->ops->resume(self->io);
-    base->acceptable = self->io->acceptable;
-}
-
 static void close(struct transport_listener *base)
 {
     struct tcp_listener *self = listener_of(base);
-    struct p2p_io *io = base->transport->shard->io;
     list_remove(&self->node);
-    io->ops->unlisten(self->io);
+    p2p__link_listener_end(&self->base);
     p2p__free(self);
 }
 
@@ -282,7 +261,7 @@ const struct transport_ops p2p__transport_tcp = {
     .listen = listen,
     .bound = bound,
     .accept = accept,
-    .resume = resume,
+    .resume = p2p__link_listener_resume,
     .close = close,
     .addr = addr_of,
 };
