@@ -36,6 +36,7 @@ struct quic_raw_net {
 struct quic_raw_ways {
     gnutls_certificate_credentials_t credentials; /* NULL: the net's */
     const char *alpn;                             /* NULL: "libp2p"; "": none */
+    const char *cipher;                           /* NULL: "AES-128-GCM" */
     const uint8_t *token;                         /* of the first Initial */
     size_t token_len;
     const ngtcp2_cid *dcid;     /* what it calls the server at first; NULL: chosen */
@@ -331,12 +332,12 @@ static inline void quic_raw_start_tls(struct quic_raw *self)
                                                  GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_TICKETS),
                      0);
     assert_int_equal(ngtcp2_crypto_gnutls_configure_client_session(self->tls), 0);
-    assert_int_equal(gnutls_priority_set_direct(self->tls,
-                                                "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:"
-                                                "+AES-128-GCM:-GROUP-ALL:+GROUP-X25519:"
-                                                "%DISABLE_TLS13_COMPAT_MODE",
-                                                NULL),
-                     0);
+    char priorities[200];
+    snprintf(priorities, sizeof(priorities),
+             "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+%s:-GROUP-ALL:+GROUP-X25519:"
+             "%%DISABLE_TLS13_COMPAT_MODE",
+             self->ways.cipher ? self->ways.cipher : "AES-128-GCM");
+    assert_int_equal(gnutls_priority_set_direct(self->tls, priorities, NULL), 0);
     gnutls_certificate_credentials_t credentials =
         self->ways.credentials ? self->ways.credentials : self->net->credentials;
     assert_int_equal(gnutls_credentials_set(self->tls, GNUTLS_CRD_CERTIFICATE, credentials), 0);
@@ -551,26 +552,31 @@ static inline void quic_raw_net_init(struct quic_raw_net *self, struct world *wo
     self->io->user = self;
 }
 
-/* Off the wire. With a word, where the connection is open. */
-static inline void quic_raw_free(struct quic_raw *self)
+/* Says goodbye as an application does. */
+static inline void quic_raw_close(struct quic_raw *self, uint64_t code)
 {
     uint8_t packet[1200];
     ngtcp2_connection_close_error why;
-    if (self->conn && self->completed && !self->over) {
-        ngtcp2_connection_close_error_default(&why);
-        quic_raw_inside = self;
-        ngtcp2_ssize n =
-            ngtcp2_conn_write_connection_close(self->conn, NULL, NULL, packet, sizeof(packet), &why,
-                                               quic_ts(self->net->io->ops->now_us(self->net->io)));
-        if (n > 0)
-            quic_raw_send(self, packet, (size_t)n);
-    }
+    ngtcp2_connection_close_error_set_application_error(&why, code, NULL, 0);
+    quic_raw_inside = self;
+    ngtcp2_ssize n =
+        ngtcp2_conn_write_connection_close(self->conn, NULL, NULL, packet, sizeof(packet), &why,
+                                           quic_ts(self->net->io->ops->now_us(self->net->io)));
+    quic_raw_inside = NULL;
+    if (n > 0)
+        quic_raw_send(self, packet, (size_t)n);
+    self->over = NGTCP2_ERR_CLOSING;
+}
+
+/* Off the wire. With a word, where the connection is open. */
+static inline void quic_raw_free(struct quic_raw *self)
+{
+    if (self->conn && self->completed && !self->over)
+        quic_raw_close(self, 0);
     list_remove(&self->all);
     self->udp->ops->close(self->udp);
-    quic_raw_inside = self;
     if (self->conn)
         ngtcp2_conn_del(self->conn);
-    quic_raw_inside = NULL;
     if (self->tls)
         gnutls_deinit(self->tls);
     free(self);

@@ -42,6 +42,7 @@ struct scene {
     /* what the victim was told */
     int connected, disconnected, limits;
     int code;
+    uint32_t remote_code;
     char message[200], limit[40];
     /* the honest peer's pings */
     p2p_ping *ping;
@@ -134,6 +135,7 @@ static inline void scene_disconnected(p2p_host *host, p2p_conn *conn, const p2p_
     (void)host, (void)conn;
     self->disconnected++;
     self->code = why->code;
+    self->remote_code = why->remote_code;
     snprintf(self->message, sizeof(self->message), "%s", why->message ? why->message : "");
 }
 

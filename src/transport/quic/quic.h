@@ -32,14 +32,14 @@ enum {
     /* A ClientHello of two datagrams, in whatever order, and one that was sent again. */
     QUIC_EARLY_DATAGRAMS = 4,
 
-    QUIC_STREAM_WINDOW = 1024 * 1024, /* at first; both grow */
+    /* At first, where the limits of memory allow as much; both grow. */
+    QUIC_STREAM_WINDOW = 1024 * 1024,
     QUIC_CONN_WINDOW = 4 * 1024 * 1024,
     QUIC_CIDS_ACTIVE = 4,                   /* of the remote's that we keep, to migrate with */
     QUIC_GHOST_BYTES_MAX = 4 * 1024 * 1024, /* of dead streams, sent and not acknowledged */
     QUIC_UNACKED_MAX = 16 * 1024 * 1024,    /* of one stream */
-    /* Streams opened and reset before their handler was done: as yamux. */
-    QUIC_DATAGRAM_QUEUE = 64 * 1024,  /* bytes waiting, each way */
-    QUIC_LATE_CRYPTO_MAX = 64 * 1024, /* tickets and such, after the handshake */
+    QUIC_DATAGRAM_QUEUE = 64 * 1024,        /* bytes waiting, each way */
+    QUIC_LATE_CRYPTO_MAX = 64 * 1024,       /* tickets and such, after the handshake */
 
     QUIC_GRAVES_MAX = 256,
     /* Answers to strangers, each kind: they may be a flood's echo. */
@@ -248,6 +248,9 @@ size_t p2p__quic_pump(struct session *, size_t max_bytes, uint64_t now_us, bool 
 
 struct quic_stream {
     struct muxer_stream base;
+    uint64_t eaten_us;  /* when `eaten` began; 0: never yet */
+    uint32_t window;    /* what the remote may have under way and unread */
+    uint32_t eaten;     /* of it, since it was last looked at */
     uint32_t discarded; /* since its reader stopped */
     uint32_t gathered;  /* since its reader last had nothing to read */
     bool bulk;          /* it was much the time before */

@@ -200,6 +200,27 @@ static void wake_nobody(struct session *session)
     (void)session;
 }
 
+static uint32_t at_most(uint32_t value, uint32_t max)
+{
+    return value < max ? value : max;
+}
+
+static uint32_t at_least(uint32_t value, uint32_t min)
+{
+    return value > min ? value : min;
+}
+
+/* What a reader leaves unread is held here: a window is no larger than what may be held, of which a
+ * part is set aside for what waits to be sent. Nor is it smaller than yamux's, which is the least
+ * that the options promise. */
+static uint32_t first_window(const struct shard_limits *limits)
+{
+    uint32_t held = at_most(limits->stream_bytes_max, limits->conn_bytes_max);
+    held = held > limits->stream_send_max ? held - limits->stream_send_max : 0;
+    held = at_least(at_most(held, limits->stream_window_max), limits->stream_window);
+    return at_most(held, QUIC_STREAM_WINDOW);
+}
+
 static struct quic_session *session_new(struct quic_endpoint *endpoint, bool initiator)
 {
     struct shard *shard = endpoint->shard;
@@ -215,9 +236,11 @@ static struct quic_session *session_new(struct quic_endpoint *endpoint, bool ini
     muxer->config = (struct muxer_config){
         .initiator = initiator,
         .streams_in_max = shard->limits.streams_in_max,
-        .stream_window = QUIC_STREAM_WINDOW,
+        .stream_window = first_window(&shard->limits),
         .stream_window_max = shard->limits.stream_window_max,
-        .conn_window_max = shard->limits.conn_window_max,
+        .conn_window_max =
+            at_least(at_most(shard->limits.conn_window_max, shard->limits.conn_bytes_max),
+                     shard->limits.stream_window),
         .keepalive_ms = shard->limits.keepalive_ms,
         .keepalive_timeout_ms = shard->limits.keepalive_timeout_ms,
         .resets_per_s = shard->limits.stream_resets,
@@ -239,18 +262,12 @@ static struct quic_session *session_new(struct quic_endpoint *endpoint, bool ini
     return self;
 }
 
-static uint64_t at_most(uint64_t value, uint64_t max)
-{
-    return value < max ? value : max;
-}
-
 static void set_params(const struct quic_session *self, ngtcp2_transport_params *out)
 {
     const struct muxer_config *config = &self->base.muxer.config;
-    uint64_t window = at_most(QUIC_STREAM_WINDOW, config->stream_window_max);
     ngtcp2_transport_params_default(out);
-    out->initial_max_stream_data_bidi_local = window;
-    out->initial_max_stream_data_bidi_remote = window;
+    out->initial_max_stream_data_bidi_local = config->stream_window;
+    out->initial_max_stream_data_bidi_remote = config->stream_window;
     out->initial_max_data = at_most(QUIC_CONN_WINDOW, config->conn_window_max);
     out->initial_max_streams_bidi = config->streams_in_max;
     out->active_connection_id_limit = QUIC_CIDS_ACTIVE;
@@ -267,7 +284,7 @@ static void set_settings(const struct quic_session *self, ngtcp2_settings *out)
     out->initial_ts = quic_ts(shard_now_us(self->shard));
     out->max_tx_udp_payload_size = QUIC_PACKET_MAX;
     out->max_window = config->conn_window_max;
-    out->max_stream_window = config->stream_window_max;
+    out->max_stream_window = 0;          /* each stream has its own: quic_stream.c */
     out->handshake_timeout = UINT64_MAX; /* the connection has a deadline of its own */
     out->rand_ctx.native_handle = self->shard->io;
 }

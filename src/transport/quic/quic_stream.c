@@ -8,6 +8,11 @@
 
 #include "base/mem.h"
 
+enum {
+    GROW_WITHIN_RTTS = 2,
+    BACKLOG_PART = 4, /* of the window, that a reader who keeps up may leave unread */
+};
+
 _Static_assert(sizeof(struct quic_stream) <= 200, "ten thousand idle streams must stay cheap");
 
 static struct quic_session *session_of_stream(const struct quic_stream *s)
@@ -59,6 +64,7 @@ struct quic_stream *p2p__quic_stream_new(struct quic_session *self, int64_t id, 
     s->base.id = (uint64_t)id;
     s->base.flags = flags;
     s->open = true;
+    s->window = muxer->config.stream_window;
     /* How much comes is ngtcp2's to hold the remote to. */
     buf_init(&s->base.in, UINT32_MAX);
     list_init(&s->base.ready);
@@ -244,20 +250,58 @@ void p2p__quic_close_write(struct muxer_stream *base)
     p2p__quic_make_due(quic_stream_of(base));
 }
 
-void p2p__quic_credit(struct quic_stream *s, size_t n)
+static void extend(struct quic_stream *s, size_t stream_by, size_t conn_by)
 {
     struct quic_session *self = session_of_stream(s);
     if (!self->conn)
         return;
-    if (known(s))
-        (void)ngtcp2_conn_extend_max_stream_offset(self->conn, (int64_t)s->base.id, n);
-    ngtcp2_conn_extend_max_offset(self->conn, n);
+    if (known(s) && stream_by)
+        (void)ngtcp2_conn_extend_max_stream_offset(self->conn, (int64_t)s->base.id, stream_by);
+    ngtcp2_conn_extend_max_offset(self->conn, conn_by);
 }
 
+void p2p__quic_credit(struct quic_stream *s, size_t n)
+{
+    extend(s, n, n);
+}
+
+/* Half a window was read: if that took no longer than two round trips, the window is what holds the
+ * remote up, unless it is the reader. Not from the second half of the memory that is there for all:
+ * as yamux. Returns by how much it has grown. */
+static uint32_t autotune(struct quic_stream *s, uint32_t max, uint64_t now_us)
+{
+    const struct muxer *muxer = s->base.muxer;
+    const struct pool *pool = pool_of(s);
+    uint64_t since_us = s->eaten_us, within_us = (uint64_t)muxer->rtt_us * GROW_WITHIN_RTTS;
+    uint32_t more = s->window < max - s->window ? s->window : max - s->window;
+    s->eaten = 0;
+    s->eaten_us = now_us;
+    if (since_us == 0 || now_us - since_us >= within_us ||
+        buf_len(&s->base.in) > s->window / BACKLOG_PART ||
+        (pool->max_bytes && pool->used_bytes > pool->max_bytes / 2))
+        return 0;
+    s->window += more;
+    return more;
+}
+
+/* The window follows the limit of the stream's memory both ways: what it is over, no credit is
+ * given for. Not below three quarters of the first: ngtcp2 speaks of credit when half of that has
+ * come together. */
 void p2p__quic_consumed(struct muxer_stream *base, size_t n, uint64_t now_us)
 {
-    (void)now_us;
-    p2p__quic_credit(quic_stream_of(base), n);
+    struct quic_stream *s = quic_stream_of(base);
+    uint32_t least = base->muxer->config.stream_window / 4 * 3;
+    uint32_t max = base->window_max > least ? base->window_max : least;
+    size_t credit = n;
+    s->eaten += (uint32_t)n;
+    if (s->window > max) {
+        size_t over = s->window - max;
+        credit -= over < n ? over : n;
+        s->window -= (uint32_t)(n - credit);
+    } else if (s->eaten >= s->window / 2 && !(base->flags & MUXER_EOF)) {
+        credit += autotune(s, max, now_us);
+    }
+    extend(s, credit, n);
 }
 
 /* A remote that goes on for a while is let: told to stop, some drop what they have not read. */
