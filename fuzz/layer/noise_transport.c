@@ -7,6 +7,7 @@
 
 #include <p2p/error.h>
 
+#include "../script.h"
 #include "layer/noise.h"
 
 enum {
@@ -19,19 +20,6 @@ enum {
 #endif
 
 static const struct layer_ops *const ops = &FUZZ_LAYER;
-
-struct script {
-    const uint8_t *at;
-    size_t left;
-};
-
-static unsigned next(struct script *script, size_t bytes)
-{
-    unsigned value = 0;
-    for (; bytes > 0 && script->left > 0; bytes--, script->at++, script->left--)
-        value = value << 8 | *script->at;
-    return value;
-}
 
 struct world {
     struct pool pool;
@@ -166,25 +154,25 @@ static void do_deliver(struct world *w, size_t len, size_t keep)
 static void run(struct world *w, struct script *script)
 {
     while (script->left > 0) {
-        unsigned command = next(script, 1);
+        unsigned command = script_next(script, 1);
         switch (command % 6) {
         case 0:
-            do_seal(w, next(script, 1), command / 6);
+            do_seal(w, script_next(script, 1), command / 6);
             break;
         case 1:
-            do_seal(w, next(script, 2) % (ops->plain_max + 1), command / 6 * 100);
+            do_seal(w, script_next(script, 2) % (ops->plain_max + 1), command / 6 * 100);
             break;
         case 2:
-            do_flip(w, next(script, 1), (uint8_t)next(script, 1));
+            do_flip(w, script_next(script, 1), (uint8_t)script_next(script, 1));
             break;
         case 3:
-            do_insert(w, (uint8_t)next(script, 1), command / 6);
+            do_insert(w, (uint8_t)script_next(script, 1), command / 6);
             break;
         case 4:
-            do_deliver(w, next(script, 1), command / 6);
+            do_deliver(w, script_next(script, 1), command / 6);
             break;
         case 5:
-            do_deliver(w, next(script, 2) * 4, command / 6);
+            do_deliver(w, script_next(script, 2) * 4, command / 6);
             break;
         }
     }

@@ -6,6 +6,7 @@
 
 #include <p2p/error.h>
 
+#include "../script.h"
 #include "layer/pnet.h"
 
 enum {
@@ -16,19 +17,6 @@ enum {
 };
 
 static const struct layer_ops *const ops = &p2p__layer_pnet;
-
-struct script {
-    const uint8_t *at;
-    size_t left;
-};
-
-static unsigned next(struct script *script, size_t bytes)
-{
-    unsigned value = 0;
-    for (; bytes > 0 && script->left > 0; bytes--, script->at++, script->left--)
-        value = value << 8 | *script->at;
-    return value;
-}
 
 struct world {
     struct pool pool;
@@ -101,22 +89,22 @@ static void check(const struct world *w, uint8_t flags)
 static void run(struct world *w, struct script *script)
 {
     while (script->left > 0) {
-        unsigned command = next(script, 1);
+        unsigned command = script_next(script, 1);
         switch (command % 5) {
         case 0:
-            do_seal(w, next(script, 1), command / 5);
+            do_seal(w, script_next(script, 1), command / 5);
             break;
         case 1:
-            do_seal(w, next(script, 2), command / 5 * 100);
+            do_seal(w, script_next(script, 2), command / 5 * 100);
             break;
         case 2:
-            do_flip(w, next(script, 1), (uint8_t)next(script, 1));
+            do_flip(w, script_next(script, 1), (uint8_t)script_next(script, 1));
             break;
         case 3:
-            do_deliver(w, next(script, 1));
+            do_deliver(w, script_next(script, 1));
             break;
         case 4:
-            do_deliver(w, next(script, 2) * 4);
+            do_deliver(w, script_next(script, 2) * 4);
             break;
         }
     }

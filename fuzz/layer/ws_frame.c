@@ -6,6 +6,7 @@
 
 #include <p2p/error.h>
 
+#include "../script.h"
 #include "layer/ws.h"
 
 enum {
@@ -209,19 +210,6 @@ static void raw(bool client, const uint8_t *bytes, size_t len, size_t piece,
 
 /* ---- a script ---- */
 
-struct script {
-    const uint8_t *at;
-    size_t left;
-};
-
-static unsigned next(struct script *script, size_t bytes)
-{
-    unsigned value = 0;
-    for (; bytes > 0 && script->left > 0; bytes--, script->at++, script->left--)
-        value = value << 8 | *script->at;
-    return value;
-}
-
 struct world {
     struct layer_env env;
     struct end from, to;
@@ -278,15 +266,15 @@ static void scripted(bool client, struct script *script, const struct layer_env 
     end_init(&w.to, !client, CAP);
     w.from.state.mask_key.k0 = script->left;
     for (unsigned frames = 0; script->left > 0;) {
-        unsigned command = next(script, 1);
+        unsigned command = script_next(script, 1);
         if (++frames == WS_IDLE_FRAMES_MAX || command % 4 == 3) {
-            do_deliver(&w, frames == WS_IDLE_FRAMES_MAX ? SIZE_MAX : next(script, 2),
+            do_deliver(&w, frames == WS_IDLE_FRAMES_MAX ? SIZE_MAX : script_next(script, 2),
                        1 + command / 4 * 50);
             frames = w.delivered == w.wire_len ? 0 : frames;
         } else if (command % 4 == 2) {
             do_pong(&w, command / 4 * 2);
         } else {
-            do_seal(&w, next(script, command % 4 + 1) % (WS_PLAIN_MAX + 1), command / 4);
+            do_seal(&w, script_next(script, command % 4 + 1) % (WS_PLAIN_MAX + 1), command / 4);
         }
     }
     do_deliver(&w, SIZE_MAX, CAP);

@@ -59,13 +59,13 @@ static void send_and_check(struct side *side, struct heard *heard, size_t max)
     side->wire_len -= at;
 }
 
-static void feed_header(struct side *side, struct input *in)
+static void feed_header(struct side *side, struct script *in)
 {
     static const uint32_t length[] = {0,     0,    1,     20,      127,     128,
                                       2047,  2048, 16384, 65507,   1048576, 1048577,
                                       70000, 5000, 0,     1000000, 300,     UINT32_MAX};
     uint8_t header[20];
-    uint32_t flag = take(in, 1), id = take(in, 1), len = take(in, 1);
+    uint32_t flag = script_next(in, 1), id = script_next(in, 1), len = script_next(in, 1);
     uint64_t wide = id < 250 ? id % IDS : MPLEX_ID_MAX - id % 2;
     size_t n = p2p__mplex_header(header, wide, flag < 250 ? flag % 7 : 7,
                                  length[len % (sizeof(length) / sizeof(length[0]))]);
@@ -86,9 +86,9 @@ static void own_call(struct side *side)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {data, size};
+    struct script in = {data, size};
     struct side side;
-    uint32_t mode = take(&in, 1);
+    uint32_t mode = script_next(&in, 1);
     struct muxer_config config = side_config(mode & 1);
     config.streams_in_max = mode & 2 ? 4 : 256;
     check(side_init(&side, &p2p__muxer_mplex, config) == 0);

@@ -6,14 +6,10 @@
 #include "muxer/framed.h"
 
 #include "../../tests/muxer_pair.h"
+#include "../script.h"
 
 enum {
     STEPS_MAX = 2000,
-};
-
-struct input {
-    const uint8_t *at;
-    size_t left;
 };
 
 /* What the remote has heard of our low ids: frames must not come from nowhere or after the end. */
@@ -23,20 +19,12 @@ struct heard {
 };
 
 /* Of the muxer's own, defined by each target. */
-static void feed_header(struct side *, struct input *);
+static void feed_header(struct side *, struct script *);
 /* Sends at most max bytes; all that leaves is well-formed and in an order that the spec allows. */
 static void send_and_check(struct side *, struct heard *, size_t max);
 static void check_time(struct side *);
 static void own_call(struct side *);
 static void check_all(const struct side *);
-
-static uint32_t take(struct input *in, size_t n)
-{
-    uint32_t value = 0;
-    for (; n > 0 && in->left > 0; n--, in->left--)
-        value = value << 8 | *in->at++;
-    return value;
-}
 
 static void check(bool holds)
 {
@@ -82,9 +70,9 @@ static void feed_body(struct side *side, size_t n)
     free(bytes);
 }
 
-static void feed_raw(struct side *side, struct input *in)
+static void feed_raw(struct side *side, struct script *in)
 {
-    size_t n = take(in, 1);
+    size_t n = script_next(in, 1);
     n = n < in->left ? n : in->left;
     side_feed(side, in->at, n);
     in->at += n;
@@ -125,10 +113,10 @@ static void stream_call(struct side *side, struct muxer_stream *s, uint32_t call
     }
 }
 
-static void step(struct side *side, struct input *in, struct heard *heard)
+static void step(struct side *side, struct script *in, struct heard *heard)
 {
     struct muxer_stream *s;
-    uint32_t op = take(in, 1);
+    uint32_t op = script_next(in, 1);
     int code = 0;
     switch (op % 12) {
     case 0:
@@ -140,23 +128,23 @@ static void step(struct side *side, struct input *in, struct heard *heard)
         feed_header(side, in);
         break;
     case 4:
-        feed_body(side, take(in, 2));
+        feed_body(side, script_next(in, 2));
         break;
     case 5:
         check(side_open(side, &code) || code < 0);
         break;
     case 6:
     case 7:
-        s = pick(side, take(in, 1));
-        code = (int)take(in, 1);
+        s = pick(side, script_next(in, 1));
+        code = (int)script_next(in, 1);
         if (s)
-            stream_call(side, s, (uint32_t)code, take(in, 2));
+            stream_call(side, s, (uint32_t)code, script_next(in, 2));
         break;
     case 8:
-        send_and_check(side, heard, MUXER_OUT_BYTES_MIN + take(in, 3) % SIDE_OUT);
+        send_and_check(side, heard, MUXER_OUT_BYTES_MIN + script_next(in, 3) % SIDE_OUT);
         break;
     case 9:
-        side->now_us += take(in, 3) * 16;
+        side->now_us += script_next(in, 3) * 16;
         check_time(side);
         break;
     case 10:
@@ -164,14 +152,14 @@ static void step(struct side *side, struct input *in, struct heard *heard)
         break;
     default:
         if (op / 12 == 0)
-            side->muxer->ops->goaway(side->muxer, take(in, 1));
+            side->muxer->ops->goaway(side->muxer, script_next(in, 1));
         else
             own_call(side);
     }
 }
 
 /* At the end: nothing leaks. */
-static void session(struct side *side, struct input *in)
+static void session(struct side *side, struct script *in)
 {
     struct heard heard = {0};
     for (int i = 0; i < STEPS_MAX && in->left > 0; i++) {

@@ -70,13 +70,14 @@ static void send_and_check(struct side *side, struct heard *heard, size_t max)
     side->wire_len = 0;
 }
 
-static void feed_header(struct side *side, struct input *in)
+static void feed_header(struct side *side, struct script *in)
 {
     static const uint32_t length[] = {0,      1,      2047,       2048,       65507,     262143,
                                       262144, 262145, 0x7fffffff, UINT32_MAX, 1u << 24u, 20};
     uint8_t header[YAMUX_HEADER];
-    uint32_t type = take(in, 1) % 16, flags = take(in, 1), id = take(in, 1) % IDS;
-    uint32_t len = length[take(in, 1) % (sizeof(length) / sizeof(length[0]))];
+    uint32_t type = script_next(in, 1) % 16, flags = script_next(in, 1),
+             id = script_next(in, 1) % IDS;
+    uint32_t len = length[script_next(in, 1) % (sizeof(length) / sizeof(length[0]))];
     p2p__yamux_header(header, type > 7 ? YAMUX_DATA : (enum yamux_type)type, flags & 15, id, len);
     side_feed(side, header, YAMUX_HEADER);
 }
@@ -97,9 +98,9 @@ static void own_call(struct side *side)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {data, size};
+    struct script in = {data, size};
     struct side side;
-    uint32_t mode = take(&in, 1);
+    uint32_t mode = script_next(&in, 1);
     struct muxer_config config = side_config(mode & 1);
     config.streams_in_max = mode & 2 ? 4 : 256;
     config.keepalive_ms = mode & 4 ? 30000 : 0;
