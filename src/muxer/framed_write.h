@@ -4,6 +4,7 @@
 #ifndef P2P_MUXER_FRAMED_WRITE_H
 #define P2P_MUXER_FRAMED_WRITE_H
 
+#include <assert.h>
 #include <string.h>
 
 #include "muxer/framed.h"
@@ -26,6 +27,7 @@ static inline uint8_t *framed_room(struct framed_writer *w, size_t len)
     if (last && last->base + last->len == at) {
         last->len += len;
     } else {
+        assert(w->iov);
         if (w->count == w->iov_cap)
             return NULL;
         w->iov[w->count++] = (struct iov){at, len};

@@ -498,6 +498,27 @@ static void test_keepalive_of_a_live_remote(void **state)
     raw_fini(&t);
 }
 
+/* A farewell may follow at any time, and must not stand within a frame. */
+static void test_replies_leave_as_whole_frames(void **state)
+{
+    (void)state;
+    struct side t;
+    struct iov iov[SIDE_IOV];
+    size_t bytes;
+    raw_init(&t);
+    for (uint32_t i = 0; i < 256 + 20; i++) /* of the last twenty each is refused */
+        assert_int_equal(raw_send(&t, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0), 0);
+    for (int left = 20; left > 10; left -= 5) {
+        t.muxer->ops->pump_out(t.muxer, iov, SIDE_IOV, MUXER_OUT_BYTES_MIN, t.now_us, &bytes);
+        assert_int_equal(bytes, 5 * YAMUX_HEADER);
+        t.muxer->ops->sent(t.muxer);
+    }
+    assert_int_equal(outq_len(&raw_yamux(&t)->framed.control), 10 * YAMUX_HEADER);
+    raw_send(&t, YAMUX_PING, YAMUX_SYN, 1, 0); /* forbidden */
+    expect_goaway(&t);
+    raw_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_stopped_bytes_are_credited),
         cmocka_unit_test(test_autotune),
         cmocka_unit_test(test_keepalive_of_a_live_remote),
+        cmocka_unit_test(test_replies_leave_as_whole_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

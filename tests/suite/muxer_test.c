@@ -242,6 +242,27 @@ static void test_bulk_does_not_starve_the_small(void **state)
     }
 }
 
+/* What is over has nothing due: the writer never meets it again. */
+static void test_reset_takes_what_is_due(void **state)
+{
+    (void)state;
+    EACH_TABLE(ops)
+    {
+        struct side a;
+        int code = 0;
+        assert_int_equal(side_init(&a, ops, side_config(true)), 0);
+        struct muxer_stream *s = side_open(&a, &code);
+        assert_non_null(s);
+        assert_true(side_write(&a, s, 10));
+        assert_false(list_empty(&a.muxer->due));
+        ops->reset(s, 0);
+        assert_true(list_empty(&s->due) && list_empty(&a.muxer->due));
+        ops->stream_free(s);
+        assert_false(side_send(&a, SIDE_OUT));
+        assert_true(side_fini(&a));
+    }
+}
+
 /* --- the n-th allocation fails, for every n */
 
 static void scarce_session(const struct muxer_ops *ops)
@@ -297,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_random_sessions),
         cmocka_unit_test(test_one_byte_at_a_time),
         cmocka_unit_test(test_bulk_does_not_starve_the_small),
+        cmocka_unit_test(test_reset_takes_what_is_due),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
