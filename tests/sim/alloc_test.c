@@ -233,6 +233,7 @@ static void flow_conn_close(struct scene *self)
 /* What the hosts listen on and dial over, and the options that it takes besides. */
 static const char *over;
 static struct web_options *web;
+static bool quic;
 
 static void scene_init(struct scene *self, bool identify)
 {
@@ -241,6 +242,7 @@ static void scene_init(struct scene *self, bool identify)
     *self = (struct scene){0};
     world_init(&self->world, WORLD_SIM, 1, true);
     self->world.over = over;
+    self->world.quic = quic;
     self->a = world_host(&self->world, identify ? NULL : bare);
     self->b = world_host(&self->world, identify ? NULL : bare);
     world_addr(self->b, self->addr, sizeof(self->addr));
@@ -366,6 +368,19 @@ static void test_X07_secure_websocket(void **state)
     web_options_fini(&options);
 }
 
+#ifdef P2P_QUIC
+/* Ours and ngtcp2's; GnuTLS has an allocator of its own. */
+static void test_X07_quic(void **state)
+{
+    (void)state;
+    quic = true;
+    every_allocation(flow_echo, false, 80);
+    every_allocation(flow_many, false, 120);
+    every_allocation(flow_conn_close, false, 80);
+    quic = false;
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +394,9 @@ int main(void)
         cmocka_unit_test(test_X07_identify),
         cmocka_unit_test(test_X07_websocket),
         cmocka_unit_test(test_X07_secure_websocket),
+#ifdef P2P_QUIC
+        cmocka_unit_test(test_X07_quic),
+#endif
     };
     memory_watch();
     return cmocka_run_group_tests(tests, NULL, NULL);
