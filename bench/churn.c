@@ -381,7 +381,7 @@ int main(int argc, char **argv)
      * few samples say little. */
     bool few = count < 30;
     uint64_t mib = 1024 * 1024;
-    bool bad = grew(samples, count, "heap", offsetof(struct sample, heap), few ? 8 * mib : mib / 4);
+    bool bad = grew(samples, count, "heap", offsetof(struct sample, heap), few ? 8 * mib : mib);
     bad |= grew(samples, count, "rss", offsetof(struct sample, rss), few ? 16 * mib : 2 * mib);
     bad |= grew(samples, count, "descriptors", offsetof(struct sample, fds), few ? 3 * CLIENTS : 1);
     bad |= grew(samples, count, "timers", offsetof(struct sample, timers), few ? CLIENTS : 1);

@@ -1,6 +1,8 @@
 /* What a node answers on its control socket. */
 #include "session.h"
 
+#include <p2p/identify.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,7 +76,9 @@ static bool answer_peers(void *user, const struct json_value *request, struct te
         const p2p_peer_id *id = p2p_conn_peer(conns[i]);
         (void)p2p_peer_id_format(id, peer, sizeof(peer));
         json_begin(out, "peer");
+        const p2p_identity *identity = p2p_identify_peer(user, id);
         json_string(out, "peer", peer);
+        json_string(out, "agent", identity ? identity->agent : NULL);
         json_open(out, "conns", '[');
         for (; i < count && p2p_peer_id_equal(p2p_conn_peer(conns[i]), id); i++)
             add_conn(out, conns[i]);
@@ -95,6 +99,20 @@ static void add_addr(struct text *out, const char *kind, const p2p_multiaddr *ad
     json_string(out, "kind", kind);
     json_string(out, "addr", text);
     json_end(out);
+}
+
+static void add_observed(struct text *out, const p2p_host *host)
+{
+    p2p_observed seen = P2P_OBSERVED_INIT;
+    for (size_t i = 0; p2p_identify_observed(host, i, &seen) == 0; i++) {
+        char text[P2P_MULTIADDR_TEXT_MAX];
+        (void)p2p_multiaddr_format(&seen.addr, text, sizeof(text));
+        json_begin(out, "addr");
+        json_string(out, "kind", seen.believed ? "observed" : "claimed");
+        json_string(out, "addr", text);
+        json_uint(out, "networks", seen.networks);
+        json_end(out);
+    }
 }
 
 static void add_known(struct text *out, const p2p_host *host, const p2p_peer_id *peer)
@@ -121,6 +139,7 @@ static bool answer_addrs(void *user, const struct json_value *request, struct te
     (void)why;
     for (size_t i = 0; p2p_host_addr(host, i, &addr) == 0; i++)
         add_addr(out, "listening", &addr);
+    add_observed(out, host);
     p2p_peer_id peer;
     for (size_t i = 0; p2p_host_known_peer(host, i, &peer) == 0; i++)
         add_known(out, host, &peer);

@@ -1,7 +1,8 @@
 /* p2p peers, p2p addrs: what a running node knows. */
 #include "ask.h"
 
-static void add_conn(const struct json_value *conn, const char *peer, struct text *out)
+static void add_conn(const struct json_value *conn, const char *peer, const char *agent,
+                     struct text *out)
 {
     static const char *const keys[] = {"conn", "addr", "direction", "security", "muxer"};
     const char *values[5];
@@ -25,15 +26,19 @@ static void add_conn(const struct json_value *conn, const char *peer, struct tex
         text_add_safe(out, rtt->text);
         text_add(out, " ms");
     }
+    if (agent) {
+        text_add(out, " ");
+        text_add_safe(out, agent);
+    }
     text_add(out, "\n");
 }
 
 static void show_peer(const struct json_value *object, struct text *out)
 {
-    const char *peer = json_text(object, "peer");
+    const char *peer = json_text(object, "peer"), *agent = json_text(object, "agent");
     const struct json_value *conns = json_get(object, "conns");
     for (const struct json_value *conn = conns ? conns->first : NULL; conn; conn = conn->next)
-        add_conn(conn, peer ? peer : "", out);
+        add_conn(conn, peer ? peer : "", agent, out);
 }
 
 int peers_run(struct cli *cli)

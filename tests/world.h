@@ -32,6 +32,7 @@ struct world {
     int count, closed;
     uint64_t seed;
     bool cheap;
+    const char *ip;   /* the next simulated host's; NULL: the next free one of 10.0.0.0/8 */
     const char *over; /* how the addresses end that hosts listen on: "/ws" */
     bool quic;        /* they listen on /udp/0/quic-v1 instead */
 };
@@ -85,7 +86,7 @@ static inline p2p_host *world_host(struct world *self, const char *const *option
     assert_int_equal(p2p_config_set_key(config, key), 0);
     p2p_key_free(key);
     self->io[i] =
-        self->kind == WORLD_UV ? p2p_io_uv(&self->loop) : p2p_sim_host(self->sim, NULL, 0);
+        self->kind == WORLD_UV ? p2p_io_uv(&self->loop) : p2p_sim_host(self->sim, self->ip, 0);
     assert_non_null(self->io[i]);
     if (self->kind == WORLD_UV)
         snprintf(ip, sizeof(ip), "127.0.0.1");

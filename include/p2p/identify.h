@@ -66,7 +66,27 @@ typedef struct p2p_identify_events {
     size_t size;
     /* A peer was identified, or told of a change. */
     void (*on_identified)(p2p_host *, const p2p_identity *, void *user);
+    /* Which of our addresses are believed has changed; how many there are now. */
+    void (*on_observed)(p2p_host *, size_t believed, void *user);
 } p2p_identify_events;
+
+/* An address of ours as peers see it. It is believed, and told to others like those we listen on,
+ * once peers of four networks (/24 of IPv4, /32 of IPv6) in the public internet agree on it, for as
+ * long as they are connected and half an hour more; at most three for each listening address. */
+typedef struct p2p_observed {
+    size_t size;
+    p2p_multiaddr addr, local; /* without /p2p/PEER; local: where we listen */
+    unsigned networks;         /* that agree */
+    int believed;
+} p2p_observed;
+#define P2P_OBSERVED_INIT                                                                          \
+    {                                                                                              \
+        sizeof(p2p_observed), {0, {0}}, {0, {0}}, 0, 0                                             \
+    }
+
+/* The index-th, believed or not; P2P_ENOENT past the end, or when identify is not served. out->size
+ * is the caller's. */
+P2P_API int p2p_identify_observed(const p2p_host *host, size_t index, p2p_observed *out);
 
 /* Kept by pointer; NULL: none. P2P_ENOENT if the host does not serve identify. */
 P2P_API int p2p_identify_set_events(p2p_host *host, const p2p_identify_events *events, void *user);

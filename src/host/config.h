@@ -7,6 +7,9 @@
 /* X(id, name, kind, default, help) */
 #define P2P__OPTIONS(X)                                                                            \
     X(LISTEN, "listen", LIST, "", "multiaddrs to listen on")                                       \
+    X(ANNOUNCE, "announce", LIST, "",                                                              \
+      "multiaddrs to tell others instead of those listened on and those others see")               \
+    X(NO_ANNOUNCE, "no_announce", LIST, "", "addresses and subnets (10.0.0.0/8) never to tell")    \
     X(IDENTITY, "identity", TEXT, "", "file of the private key; empty: a fresh one")               \
     X(STORE, "store", TEXT, "",                                                                    \
       "file in which peers and their addresses are remembered across restarts; empty: none")       \

@@ -130,6 +130,7 @@ static void host_free(p2p_host *self)
     p2p__backoff_fini(&self->backoff);
     p2p__peers_fini(self);
     p2p__gater_fini(self);
+    p2p__announce_fini(self);
     p2p__web_files_free(self);
     p2p__free(self->warning);
     p2p__limits_fini(self);
@@ -382,6 +383,8 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     int managed = p2p__manager_init(self, why, why_cap);
     if (managed == 0)
         managed = p2p__gater_init(self, why, why_cap);
+    if (managed == 0)
+        managed = p2p__announce_init(self, why, why_cap);
     if (rc == 0 && managed < 0)
         return managed;
     if (rc == 0)

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "codec/psk.h"
 #include "conn/conn.h"
+#include "host/announce.h"
 #include "host/backoff.h"
 #include "host/config.h"
 #include "host/gater.h"
@@ -214,6 +215,7 @@ struct p2p_host {
     struct list observers;
     struct map peer_map;
     struct limits limits;
+    struct announce announce;
     struct manager manager;
     struct gater gater;
     struct refusals refusals;

@@ -162,6 +162,49 @@ static void forget_learned(struct peer *peer)
     }
 }
 
+/* How near the peer is by its nearest connection. One that is not connected is taken at its word.
+ */
+static enum addr_reach nearest(const struct peer *peer)
+{
+    enum addr_reach nearest = list_empty(&peer->conns) ? REACH_LOOPBACK : REACH_PUBLIC;
+    for (struct list *node = peer->conns.next; node != &peer->conns; node = node->next) {
+        const p2p_conn *conn = P2P__CONTAINER(node, struct conn_entry, of_peer)->conn;
+        p2p_multiaddr remote;
+        struct addr_facts facts;
+        p2p_conn_remote_addr(conn, &remote);
+        p2p__addr_facts(&remote, &facts);
+        if (facts.kind == KIND_RELAY)
+            continue;
+        if (facts.reach == REACH_NONE) /* this machine, or a wire's other end */
+            facts.reach = REACH_LOOPBACK;
+        if (facts.reach < nearest)
+            nearest = facts.reach;
+    }
+    return nearest;
+}
+
+/* Who is far away knows nothing of this machine's or network's inside; what it says of that would
+ * have us dial there. Names would make us ask name servers for whatever a peer likes; paths and
+ * numbers, open sockets of this machine. */
+static bool is_credible(enum addr_reach nearest, const p2p_multiaddr *addr)
+{
+    struct addr_facts facts;
+    p2p__addr_facts(addr, &facts);
+    switch (facts.reach) {
+    case REACH_LOOPBACK:
+        return nearest == REACH_LOOPBACK;
+    case REACH_LINK_LOCAL:
+    case REACH_PRIVATE:
+        return nearest <= REACH_PRIVATE;
+    case REACH_PUBLIC:
+        return true;
+    case REACH_NONE:
+    case REACH_UNUSABLE:
+        break;
+    }
+    return false;
+}
+
 void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint64_t record_seq,
                      const struct p2p__const_iov *addrs, size_t addr_count)
 {
@@ -175,22 +218,18 @@ void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint
     forget_learned(peer);
     if (is_signed)
         peer->record_seq = record_seq;
+    enum addr_reach near = nearest(peer);
     size_t taken = 0;
     for (size_t i = 0; i < addr_count && taken < REMEMBER_LEARNED_MAX; i++) {
         p2p_multiaddr addr;
         p2p_peer_id named;
-        struct addr_facts facts;
         struct transport *transport;
         const char *why;
         if (p2p_multiaddr_decode(addrs[i].base, addrs[i].len, &addr) < 0)
             continue;
         p2p__addr_take_peer(&addr, &named);
-        /* Names would make us ask name servers for whatever a peer likes; paths and numbers, open
-         * sockets of this machine. */
-        p2p__addr_facts(&addr, &facts);
-        if (facts.reach == REACH_NONE || facts.reach == REACH_UNUSABLE)
-            continue;
-        if (named.len == 0 && p2p__transport_find(host, &addr, &transport, &why) == 0)
+        if (named.len == 0 && is_credible(near, &addr) &&
+            p2p__transport_find(host, &addr, &transport, &why) == 0)
             taken += p2p__peer_put_addr(host, peer, &addr, REMEMBER_LEARNED_MS, true) == 0;
     }
     p2p__remember_peer(host, peer);
@@ -198,11 +237,20 @@ void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint
 
 /* ---- what an application asks ---- */
 
+static bool has_addr(const struct peer *peer, uint64_t now_us)
+{
+    for (const struct known_addr *known = peer->addrs; known; known = known->next)
+        if (known->expires_us > now_us)
+            return true;
+    return false;
+}
+
 int p2p_host_known_peer(const p2p_host *host, size_t index, p2p_peer_id *out)
 {
+    uint64_t now_us = io_now_us(host->shard.io);
     for (struct list *node = host->peers.next; node != &host->peers; node = node->next) {
         const struct peer *peer = P2P__CONTAINER(node, struct peer, all);
-        if (peer->addrs && index-- == 0) {
+        if (has_addr(peer, now_us) && index-- == 0) {
             *out = peer->id;
             return 0;
         }

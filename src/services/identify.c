@@ -1,9 +1,11 @@
 /* Asking peers who they are, answering the same, and what is known of those connected. */
 #include "services/identify.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/addr_facts.h"
 #include "services/services.h"
 
 static const char SERVICE[] = P2P_IDENTIFY_PROTOCOL;
@@ -77,6 +79,102 @@ static void learned(struct known *known)
         self->events->on_identified(self->host, known->identity, self->events_user);
 }
 
+/* ---- what peers call us ---- */
+
+static size_t believed_count(struct identify *self)
+{
+    p2p_multiaddr local, seen;
+    unsigned groups;
+    bool believed;
+    size_t count = 0;
+    for (size_t i = 0; p2p__observed_at(&self->observed, i, &local, &seen, &groups, &believed); i++)
+        count += believed;
+    return count;
+}
+
+/* Believed ones are hashed, so that a change shows however it came about. */
+static uint64_t believed_hash(struct identify *self)
+{
+    p2p_multiaddr local, seen;
+    unsigned groups;
+    bool believed;
+    uint64_t sum = 0;
+    for (size_t i = 0; p2p__observed_at(&self->observed, i, &local, &seen, &groups, &believed); i++)
+        if (believed)
+            sum += p2p__hash(&self->hash_key, seen.bytes, seen.len);
+    return sum;
+}
+
+static void observed_changed(struct identify *self, uint64_t before)
+{
+    if (believed_hash(self) == before)
+        return;
+    self->version++;
+    p2p__identify_own_reset(self);
+    p2p__identify_push_soon(self);
+    if (self->events && self->events->size > offsetof(p2p_identify_events, on_observed) &&
+        self->events->on_observed)
+        self->events->on_observed(self->host, believed_count(self), self->events_user);
+}
+
+static void expire(void *user, const p2p_error *why)
+{
+    struct identify *self = user;
+    uint64_t now_us = p2p_host_now_us(self->host), before = believed_hash(self);
+    self->observed_timer = NULL;
+    if (why)
+        return;
+    uint64_t next_us = p2p__observed_expire(&self->observed, now_us);
+    if (next_us != HEAP_NEVER)
+        self->observed_timer =
+            p2p_host_after(self->host, (int)((next_us - now_us) / 1000 + 1), expire, self);
+    observed_changed(self, before);
+}
+
+static bool is_listening(const p2p_host *host, const p2p_multiaddr *local)
+{
+    p2p_multiaddr addr;
+    p2p_peer_id own;
+    for (size_t i = 0; p2p_host_addr(host, i, &addr) == 0; i++) {
+        (void)p2p__addr_take_peer(&addr, &own);
+        if (p2p__addr_equal(&addr, local))
+            return true;
+    }
+    return false;
+}
+
+/* Only of connections at a listening port, accepted there or dialed from it: the port of any other
+ * leads nowhere. */
+static void note_observed(struct identify *self, const p2p_conn *conn, const p2p_identity *identity)
+{
+    p2p_multiaddr local, remote, seen;
+    p2p_peer_id named;
+    const p2p_identity_addr *told = &identity->observed_addr;
+    if (!told->len || p2p_multiaddr_decode(told->bytes, told->len, &seen) < 0)
+        return;
+    (void)p2p__addr_take_peer(&seen, &named); /* js says it with our id */
+    p2p_conn_local_addr(conn, &local);
+    p2p_conn_remote_addr(conn, &remote);
+    if (!is_listening(self->host, &local))
+        return;
+    uint64_t before = believed_hash(self);
+    if (p2p__observed_note(&self->observed, p2p_conn_id(conn), &local, &remote, &seen))
+        observed_changed(self, before);
+}
+
+int p2p_identify_observed(const p2p_host *host, size_t index, p2p_observed *out)
+{
+    struct identify *self = p2p__identify_of(host);
+    p2p_observed found = {.size = out->size};
+    bool believed;
+    if (!self || !p2p__observed_at(&self->observed, index, &found.local, &found.addr,
+                                   &found.networks, &believed))
+        return P2P_ENOENT;
+    found.believed = believed;
+    memcpy(out, &found, out->size < sizeof(found) ? out->size : sizeof(found));
+    return 0;
+}
+
 static p2p_identity *read_identity(p2p_stream *stream, const p2p_identity *before, int *code)
 {
     size_t len;
@@ -106,6 +204,7 @@ int p2p__identify_receive(p2p_stream *stream, const p2p_identity **out)
     p2p__free(known->identity);
     known->identity = identity;
     *out = identity;
+    note_observed(self, p2p_stream_conn(stream), identity);
     learned(known);
     return 0;
 }
@@ -259,6 +358,10 @@ static void disconnected(struct host_observer *observer, p2p_conn *conn, const p
     struct identify *self = P2P__CONTAINER(observer, struct identify, observer);
     struct known *known = p2p__identify_known(self, p2p_conn_peer(conn));
     (void)why;
+    if (p2p__observed_gone(&self->observed, p2p_conn_id(conn), p2p_host_now_us(self->host)) &&
+        !self->observed_timer)
+        self->observed_timer =
+            p2p_host_after(self->host, (int)(OBSERVED_HOLD_US / 1000 + 1), expire, self);
     if (known && --known->conns == 0)
         known_free(known);
 }
@@ -277,6 +380,7 @@ static void service_free(void *state)
     while (!list_empty(&self->knowns))
         known_free(P2P__CONTAINER(self->knowns.next, struct known, all));
     p2p__map_fini(&self->by_peer);
+    p2p__observed_fini(&self->observed);
     p2p__identify_own_reset(self);
     p2p__free(self);
 }
@@ -292,6 +396,7 @@ int p2p_identify_serve(p2p_host *host)
     self->observer.disconnected = disconnected;
     self->observer.changed = changed;
     list_init(&self->knowns);
+    p2p__observed_init(&self->observed);
     p2p_host_random(host, &self->hash_key, sizeof(self->hash_key));
     int rc = p2p__host_attach(host, SERVICE, self, service_free);
     if (rc < 0) {

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "host/host.h"
 #include "services/identify_msg.h"
+#include "services/observed.h"
 
 enum {
     IDENTIFY_TIMEOUT_MS = 5000,    /* for everything that a peer has to say */
@@ -35,6 +36,14 @@ struct identify_own_addrs {
     struct p2p__const_iov addrs[];
 };
 
+/* Whom addresses are told to. */
+enum identify_circle {
+    CIRCLE_MACHINE, /* on this one: all of them */
+    CIRCLE_NETWORK, /* in this one: none of the loopback's */
+    CIRCLE_WORLD,   /* only those of the internet, and names */
+    IDENTIFY_CIRCLES,
+};
+
 struct identify {
     struct host_observer observer;
     p2p_host *host;
@@ -43,7 +52,9 @@ struct identify {
     struct hash_key hash_key;
     const p2p_identify_events *events;
     void *events_user;
-    struct identify_own_addrs *own; /* NULL: to be made */
+    struct identify_own_addrs *own[IDENTIFY_CIRCLES]; /* NULL: to be made */
+    struct observed observed;
+    p2p_op *observed_timer; /* until the next vote runs out */
     uint64_t record_seq;
     uint32_t version;   /* of what we say, from 1 */
     p2p_op *push_timer; /* until changes may be told */

@@ -98,7 +98,7 @@ class ControlTest(unittest.TestCase):
         code, out, err = self.p2p("peers", "--json")
         self.assertEqual((code, err), (0, ""))
         peers = objects(out)
-        self.assertEqual([list(p) for p in peers], [["event", "peer", "conns"]] * 2)
+        self.assertEqual([list(p) for p in peers], [["event", "peer", "agent", "conns"]] * 2)
         self.assertEqual({len(p["conns"]) for p in peers}, {1, 2})
         self.assertEqual({p["peer"] for p in peers}, {e["peer"] for e in opened})
         for peer in peers:
@@ -113,7 +113,7 @@ class ControlTest(unittest.TestCase):
         self.assertEqual(len(lines), 3)
         for line in lines:
             self.assertRegex(line, r"\A\d 12D3\w+ from /ip4/127\.0\.0\.1/tcp/\d+ "
-                                   r"\(/noise, /yamux/1\.0\.0\)( [\d.]+ ms)?\Z")
+                                   r"\(/noise, /yamux/1\.0\.0\)( [\d.]+ ms)?( libp2p-c/\S+)?\Z")
         self.assertEqual(self.p2p("addrs"), (0, f"listening {node.addr}\n".encode(), ""))
         self.answers(node)
         for cat in cats:

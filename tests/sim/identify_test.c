@@ -318,7 +318,8 @@ static void on_identified(p2p_host *host, const p2p_identity *identity, void *us
     assert_ptr_equal(identity, p2p_identify_peer(host, &identity->peer));
 }
 
-static const p2p_identify_events news_events = {sizeof(news_events), on_identified};
+static const p2p_identify_events news_events = {.size = sizeof(news_events),
+                                                .on_identified = on_identified};
 
 static const p2p_stream_events nothing = {.size = sizeof(nothing), .on_close = ignore_close};
 

@@ -87,9 +87,9 @@ static uint32_t await_question(struct scene *s, struct raw_peer *peer)
     return id;
 }
 
-static struct raw_peer *answer(struct scene *s, const struct message *message)
+static struct raw_peer *answer_as(struct scene *s, struct raw_peer *peer,
+                                  const struct message *message)
 {
-    struct raw_peer *peer = scene_raw(s);
     uint32_t id = await_question(s, peer);
     raw_data(peer, YAMUX_FIN, id, message->bytes, message->pb.len);
     raw_push(peer);
@@ -99,6 +99,11 @@ static struct raw_peer *answer(struct scene *s, const struct message *message)
         scene_run(s, 200);
     assert_false(peer->gone);
     return peer;
+}
+
+static struct raw_peer *answer(struct scene *s, const struct message *message)
+{
+    return answer_as(s, scene_raw(s), message);
 }
 
 static const p2p_identity *known(const struct scene *s)
@@ -283,6 +288,94 @@ static void test_I04_I09_push_flood(void **state)
     scene_fini(&s);
 }
 
+/* ---- what peers call us ---- */
+
+static const uint8_t an_alias[] = {4, 203, 0, 113, 9, 6, 0x0f, 0xa1}; /* tcp/4001 */
+
+/* One more peer, at that address, says where it sees us. */
+static void observe_from(struct scene *s, const char *ip, int number)
+{
+    struct message *message = malloc(sizeof(*message));
+    struct io_addr from = {.family = 4};
+    unsigned b[4];
+    assert_int_equal(sscanf(ip, "%u.%u.%u.%u", &b[0], &b[1], &b[2], &b[3]), 4);
+    for (int i = 0; i < 4; i++)
+        from.ip[i] = (uint8_t)b[i];
+    assert_int_equal(p2p_sim_add_address(s->net.io, ip), 0);
+    struct raw_peer *peer = raw_dial_from(&s->net, s->victim, &from);
+    assert_non_null(peer);
+    p2p_key *key = world_key(9, number);
+    peer->key = key;
+    assert_true(raw_upgrade(peer));
+    message_init(message);
+    message_put(message, FIELD_OBSERVED, an_alias, sizeof(an_alias));
+    message_part_end(message);
+    (void)answer_as(s, peer, message);
+    p2p_key_free(key);
+    free(message);
+}
+
+static unsigned networks_that_agree(const struct scene *s, int *believed)
+{
+    p2p_observed seen = P2P_OBSERVED_INIT;
+    *believed = 0;
+    if (p2p_identify_observed(s->victim, 0, &seen) < 0)
+        return 0;
+    assert_int_equal(p2p_identify_observed(s->victim, 1, &seen), P2P_ENOENT);
+    *believed = seen.believed;
+    assert_int_equal(seen.addr.len, sizeof(an_alias));
+    assert_memory_equal(seen.addr.bytes, an_alias, sizeof(an_alias));
+    return seen.networks;
+}
+
+static bool is_told(const struct scene *s)
+{
+    const p2p_identity *identity = p2p_identify_peer(s->honest, p2p_host_peer(s->victim));
+    assert_non_null(identity);
+    for (size_t i = 0; i < identity->addr_count; i++)
+        if (identity->addrs[i].len == sizeof(an_alias) &&
+            memcmp(identity->addrs[i].bytes, an_alias, sizeof(an_alias)) == 0)
+            return true;
+    return false;
+}
+
+static void test_I07_observed_addresses_need_four_networks(void **state)
+{
+    static const char *const options[] = {"conn_interval=0", "conns_per_subnet=100", NULL};
+    struct scene s;
+    char ip[32];
+    int believed, peers = 0;
+    (void)state;
+    scene_init(&s, WORLD_SIM, options, true);
+    for (; peers < 50; peers++) { /* all of one network */
+        snprintf(ip, sizeof(ip), "198.51.100.%d", peers + 1);
+        observe_from(&s, ip, peers);
+    }
+    assert_int_equal(networks_that_agree(&s, &believed), 1);
+    assert_false(believed);
+    observe_from(&s, "198.51.101.1", peers++);
+    observe_from(&s, "192.168.7.1", peers++); /* it sees us from within */
+    observe_from(&s, "198.51.102.1", peers++);
+    assert_int_equal(networks_that_agree(&s, &believed), 3);
+    assert_false(believed);
+    scene_run(&s, 10000);
+    assert_false(is_told(&s));
+    observe_from(&s, "198.51.103.1", peers++);
+    assert_int_equal(networks_that_agree(&s, &believed), 4);
+    assert_true(believed);
+    scene_run(&s, 10000); /* changes are told, but not one by one */
+    assert_true(is_told(&s));
+    /* They leave, and half an hour later their word is worth nothing any more. */
+    raw_net_close_peers(&s.net);
+    scene_run(&s, 29 * 60 * 1000);
+    assert_int_equal(networks_that_agree(&s, &believed), 4);
+    assert_true(believed);
+    scene_run(&s, 3 * 60 * 1000);
+    assert_int_equal(networks_that_agree(&s, &believed), 0);
+    assert_false(is_told(&s));
+    scene_fini(&s);
+}
+
 static void test_I10_agent_is_cut_and_escaped(void **state)
 {
     struct scene s;
@@ -414,6 +507,7 @@ int main(void)
         BOTH(test_I03_key_of_another_peer),
         BOTH(test_I04_I05_records_that_are_not_its_own),
         BOTH(test_I04_I09_push_flood),
+        cmocka_unit_test(test_I07_observed_addresses_need_four_networks),
         BOTH(test_I10_agent_is_cut_and_escaped),
         cmocka_unit_test(test_I11_no_answer_or_a_byte_a_second),
         BOTH(test_I13_hundred_ping_streams),

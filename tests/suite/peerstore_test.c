@@ -249,6 +249,61 @@ static void test_a_peer_names_only_ip_addresses(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
+static size_t taken_from(const char *ip, const char *peer_ip)
+{
+    static const char *const told[] = {"/ip4/127.0.0.1/tcp/1", "/ip4/10.1.1.1/tcp/1",
+                                       "/ip4/169.254.1.1/tcp/1", "/ip4/192.0.2.9/tcp/1"};
+    enum { COUNT = sizeof(told) / sizeof(*told) };
+    const char *const options[] = {option, NULL};
+    struct world world;
+    char addr[P2P_MULTIADDR_TEXT_MAX];
+    p2p_multiaddr addrs[COUNT];
+    struct p2p__const_iov iov[COUNT];
+    world_init(&world, ip ? WORLD_SIM : WORLD_UV, 3, true);
+    world.ip = ip;
+    p2p_host *host = world_host(&world, options);
+    world.ip = peer_ip;
+    p2p_host *peer = world_host(&world, NULL);
+    assert_int_equal(connect_to(&world, host, world_addr(peer, addr, sizeof addr)), 0);
+    world_run(&world, 500); /* identify is over */
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(p2p_multiaddr_parse(told[i], &addrs[i]), 0);
+        iov[i] = (struct p2p__const_iov){addrs[i].bytes, addrs[i].len};
+    }
+    p2p__peer_learn(host, p2p_host_peer(peer), true, UINT64_MAX, iov, COUNT);
+    size_t taken = count_addrs(host, p2p_host_peer(peer));
+    world_fini(&world);
+    assert_int_equal(unlink(file), 0);
+    return taken;
+}
+
+static void test_who_is_far_away_knows_nothing_of_what_is_near(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    assert_int_equal(taken_from("10.0.0.1", "198.51.100.2"), 1);
+    assert_int_equal(taken_from("10.0.0.1", "10.0.0.2"), 3);
+    assert_int_equal(taken_from(NULL, NULL), 4);
+}
+
+static void test_a_peer_whose_addresses_ran_out_is_not_known(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    struct world world;
+    p2p_host *host = open_host(&world);
+    p2p_peer_id id = peer_of(1), found;
+    p2p_multiaddr addr = addr_of(1);
+    assert_int_equal(p2p_host_add_addr(host, &id, &addr, 1000), 0);
+    assert_int_equal(p2p_host_known_peer(host, 0, &found), 0);
+    world_run(&world, 1001);
+    assert_int_equal(p2p_host_known_peer(host, 0, &found), P2P_ENOENT);
+    world_fini(&world);
+    assert_int_equal(unlink(file), 0);
+}
+
 /* More peers than are kept tell of themselves: each new one displaces the oldest, and never what
  * the application said. */
 static void test_a_flood_of_peers(void **state)
@@ -371,6 +426,8 @@ int main(void)
         cmocka_unit_test(test_newer_records_win_also_after_a_restart),
         cmocka_unit_test(test_what_the_application_said_stays),
         cmocka_unit_test(test_a_peer_names_only_ip_addresses),
+        cmocka_unit_test(test_who_is_far_away_knows_nothing_of_what_is_near),
+        cmocka_unit_test(test_a_peer_whose_addresses_ran_out_is_not_known),
         cmocka_unit_test(test_a_flood_of_peers),
         cmocka_unit_test(test_V04_a_damaged_store),
         cmocka_unit_test(test_V02_a_full_store),
