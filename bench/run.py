@@ -26,12 +26,21 @@ BENCH_S = 600
 # Arguments of bench-NAME: in full, and with --quick.
 PROGRAMS = {
     "throughput": (["512"], ["64"]),
+    "channels": (["256"], ["32"]),
     "connections": (["2000"], ["300"]),
     "streams": (["20000"], ["2000"]),
     "rtt": ([], []),
     "idle": (["10000", "4"], ["1000", "4"]),
 }
 ONCE = ["rtt", "idle"]  # exact, or too long to repeat
+
+# What is compared besides TCP and Noise, and what chooses it in a peer program.
+CHANNELS = {
+    "tls": ["--security", "tls"],
+    "ws": ["--transport", "ws"],
+    "quic": ["--transport", "quic"],
+}
+CHANNEL_NAMES = {"tls": "TLS", "ws": "WebSocket", "quic": "QUIC"}
 
 # Of each peer program: bytes each way, connections, streams, idle connections.
 PEER_SIZES = {
@@ -83,6 +92,19 @@ ROWS = [
     ("idle.stream.listener.rss", "idle stream, listener, resident", "bytes", None),
 ]
 
+CHANNEL_LIMITS = {
+    "tls": ("raw TCP, AES-128-GCM", (">=", 0.8)),
+    "ws": ("TCP and Noise", (">=", 0.9)),
+    "quic": ("raw UDP in trains, AES-128-GCM", None),
+}
+for _name, (_limit, _aim) in CHANNEL_LIMITS.items():
+    for _way in ("upload", "download"):
+        _figure = f"channels.{_name}.{_way}"
+        ROWS += [
+            (f"{_figure}.rate", f"{CHANNEL_NAMES[_name]}, perf, {_way}", "MiB/s", None),
+            (f"{_figure}.ratio", f"  of {_limit}", "", _aim),
+        ]
+
 # The same against others: (our figure, theirs, sentence, unit).
 PEER_ROWS = [
     ("throughput.write.upload.rate", "upload", "one stream, upload", "MiB/s"),
@@ -93,7 +115,8 @@ PEER_ROWS = [
     ("idle.connection.dialer.rss", "idle_dialer", "idle connection, dialer, resident", "bytes"),
     ("idle.connection.listener.rss", "idle_listener", "idle connection, listener, resident",
      "bytes"),
-]
+] + [(f"channels.{name}.{way}.rate", f"{name}.{way}", f"{CHANNEL_NAMES[name]}, {way}", "MiB/s")
+     for name in CHANNELS for way in ("upload", "download")]
 
 
 class Figures:
@@ -156,6 +179,19 @@ def peer_round(peer, sizes, figures):
         figures.add("streams", peer_bench(peer, server.addr, "streams", streams)["per_second"])
     finally:
         server.stop()
+
+
+def peer_channels(peer, sizes, figures):
+    size = sizes[0] // 2
+    for name, options in CHANNELS.items():
+        server = interop.Listener([*peer.command, "bench-server", *options])
+        try:
+            up = peer_bench(peer, server.addr, "perf", size, 0, *options)
+            down = peer_bench(peer, server.addr, "perf", 0, size, *options)
+            figures.add(f"{name}.upload", size / up["seconds"] / MIB)
+            figures.add(f"{name}.download", size / down["seconds"] / MIB)
+        finally:
+            server.stop()
 
 
 def seconds_to_echo(peer, server, one_way_s):
@@ -277,6 +313,13 @@ def print_peers(figures, peers):
         row = [figures.median(own)] + [peers.figures[name].median(theirs) for name in names]
         if any(value is not None for value in row[1:]):
             print(f"{sentence:40} {unit:6} " + " ".join(f"{number(value):>9}" for value in row))
+    for way in ("upload", "download"):
+        theirs = [peers.figures[name].median(f"quic.{way}") for name in ("go", "rust") if name in names]
+        ours = figures.median(f"channels.quic.{way}.rate")
+        if ours and None not in theirs and theirs:
+            ratio = ours / max(theirs)
+            print(f"{f'QUIC, {way}, of the faster of go and rust':52} {number(ratio):>9} "
+                  f"{'':32}{verdict(ratio, ('>=', 1))}")
     for note in peers.notes:
         print(note)
 
@@ -313,6 +356,7 @@ def main():
                 program = args.build / f"bench-{name}"
                 run_program(program, PROGRAMS[name][args.quick], figures)
         peers.each(peer_round)
+        peers.each(peer_channels)
     peers.each(peer_trips)
     peers.each(lambda peer, sizes, own: peer_idle(peer, sizes[3], own))
     print_ours(figures, rounds)

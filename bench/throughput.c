@@ -176,7 +176,7 @@ int main(int argc, char **argv)
     memset(chunk, 1, sizeof(chunk)); /* an untouched page would be the one zero page, in cache */
     for (enum way way = WRITE_UP; way <= BLOB_DOWN; way++) {
         bool download = way == WRITE_DOWN || way == BLOB_DOWN;
-        double limit = limit_round(mib << 20, download);
+        double limit = limit_round(mib << 20, download, false);
         double ours = our_round(mib << 20, way);
         print_for(way, "limit", (double)mib / limit, "MiB/s");
         print_for(way, "rate", (double)mib / ours, "MiB/s");
