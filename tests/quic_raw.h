@@ -94,7 +94,10 @@ static struct quic_raw *quic_raw_inside;
 
 /* ---- transport parameters, on their way into the ClientHello ---- */
 
-/* In the place of ngtcp2's, for which GnuTLS's hook asks; hosts get what they would. */
+/* What hosts of this process say as servers is changed by this; NULL: nothing. */
+static size_t (*quic_raw_server_params)(uint8_t *params, size_t len, size_t cap);
+
+/* In the place of ngtcp2's, for which GnuTLS's hook asks. */
 __attribute__((visibility("default"))) ngtcp2_ssize
 ngtcp2_conn_encode_local_transport_params(ngtcp2_conn *conn, uint8_t *dest, size_t cap)
 {
@@ -105,6 +108,8 @@ ngtcp2_conn_encode_local_transport_params(ngtcp2_conn *conn, uint8_t *dest, size
     struct quic_raw *self = quic_raw_inside;
     if (self && self->conn == conn && self->ways.params && len > 0)
         len = (ngtcp2_ssize)self->ways.params(dest, (size_t)len, cap);
+    else if (quic_raw_server_params && len > 0 && ngtcp2_conn_is_server(conn))
+        len = (ngtcp2_ssize)quic_raw_server_params(dest, (size_t)len, cap);
     return len;
 }
 

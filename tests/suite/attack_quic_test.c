@@ -585,6 +585,41 @@ static void test_Q14_parameters(void **state)
     quic_fini(&s);
 }
 
+/* The other way round: a host that dials ends it, and says why. */
+static void test_Q14_parameters_of_a_server(void **state)
+{
+    static const struct {
+        size_t (*change)(uint8_t *, size_t, size_t);
+        int code;
+    } cases[] = {
+        {none, P2P_EHANDSHAKE},
+        {twice, P2P_EHANDSHAKE},
+        {cut, P2P_EHANDSHAKE},
+        {short_packets, P2P_EHANDSHAKE},
+        {too_many_streams, P2P_EHANDSHAKE},
+        {another_name, P2P_EHANDSHAKE},
+        {unknown, 0},
+    };
+    struct quic_scene s;
+    quic_init(&s, kind_of(state));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct side side = {.to_send = 10};
+        quic_raw_server_params = cases[i].change;
+        open_echo(s.guest, s.addr, &side);
+        assert_true(scene_until(&s.scene, closed, &side, 12000));
+        quic_raw_server_params = NULL;
+        if ((side.close_code != 0) != (cases[i].code != 0))
+            fail_msg("case %zu: %d, %s", i, side.close_code, side.message);
+        assert_int_equal(side.got, cases[i].code ? 0 : 10);
+        p2p_conn *conn = p2p_host_conn(s.guest, p2p_host_peer(s.scene.victim));
+        assert_int_equal(conn != NULL, cases[i].code == 0);
+        if (conn)
+            p2p_conn_close(conn);
+        world_run(&s.scene.world, 30000); /* the address is tried again */
+    }
+    quic_fini(&s);
+}
+
 /* ---- many ---- */
 
 /* Each a client's first flight, from another port of one of 40 addresses. */
@@ -655,6 +690,7 @@ int main(void)
         SIM(test_Q13_a_first_packet_of_nonsense),
         SIM(test_Q13_no_frame_at_all),
         SIM(test_Q14_parameters),
+        SIM(test_Q14_parameters_of_a_server),
         SIM(test_Q16_streams),
         SIM(test_Q17_ten_thousand_clients),
     };
