@@ -491,6 +491,38 @@ static void test_Q16_streams(void **state)
     quic_fini(&s);
 }
 
+static void count_datagram(p2p_conn *conn, const uint8_t *bytes, size_t len, void *user)
+{
+    (void)conn, (void)bytes, (void)len;
+    ++*(size_t *)user;
+}
+
+/* Empty ones, 540 in a packet: what waits for the reader has a cap, and costs no connection. */
+static void test_datagrams_faster_than_their_reader(void **state)
+{
+    static const p2p_conn_events events = {.size = sizeof(events), .on_datagram = count_datagram};
+    struct quic_scene s;
+    uint8_t frames[1080];
+    size_t came = 0;
+    quic_init(&s, kind_of(state));
+    struct quic_raw *peer = quic_open(&s);
+    p2p_conn *conn = p2p_host_conn(s.scene.victim, p2p_key_peer_id(s.net.key));
+    assert_non_null(conn);
+    p2p_conn_set_events(conn, &events, &came);
+    for (size_t i = 0; i < sizeof(frames); i++)
+        frames[i] = i % 2 ? 0 : 0x31;
+    int before = peer->injected;
+    for (int i = 0; i < 12; i++)
+        quic_raw_inject(peer, QUIC_RAW_SHORT, frames, sizeof(frames));
+    size_t sent = (size_t)(peer->injected - before) * (sizeof(frames) / 2);
+    scene_run(&s.scene, 1000);
+    assert_true(came >= QUIC_DATAGRAM_QUEUE / sizeof(struct quic_datagram) && came < sent);
+    p2p_conn_set_events(conn, NULL, NULL);
+    peer->inject_len = 0;
+    still_serves(&s, peer);
+    quic_fini(&s);
+}
+
 /* ---- transport parameters ---- */
 
 static size_t append(uint8_t *params, size_t len, size_t cap, const void *more, size_t more_len)
@@ -692,6 +724,7 @@ int main(void)
         SIM(test_Q14_parameters),
         SIM(test_Q14_parameters_of_a_server),
         SIM(test_Q16_streams),
+        SIM(test_datagrams_faster_than_their_reader),
         SIM(test_Q17_ten_thousand_clients),
     };
     scene_count_memory();

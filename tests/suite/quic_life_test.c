@@ -311,6 +311,7 @@ static void test_goodbye_of_a_remote(void **state)
  * more. */
 struct flood {
     size_t eat, eaten, memory;
+    bool closed;
     p2p_stream *reader, *writer;
 };
 
@@ -343,7 +344,9 @@ static void flood_reader_opens(p2p_stream *stream, void *user)
 
 static void flood_closes(p2p_stream *stream, const p2p_error *why, void *user)
 {
-    (void)stream, (void)why, (void)user;
+    (void)stream, (void)why;
+    if (user)
+        ((struct flood *)user)->closed = true;
 }
 
 static const p2p_stream_events writer_events = {
@@ -383,6 +386,7 @@ static size_t flood(const char *memory_option, size_t memory, size_t eat, bool u
     world_run(&s.world, 20 * 1000);
     size_t unread = unread_of(&flood);
     assert_int_equal(flood.eaten, eat);
+    assert_false(flood.closed);
     world_fini(&s.world);
     return unread;
 }
@@ -437,8 +441,10 @@ static void test_memory_of_a_connection(void **state)
             p2p_host_open(s.client, s.addr, &protocol, 1, NULL, &reader_events, &floods[i]));
     }
     world_run(&s.world, 20 * 1000);
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < STREAMS; i++) {
+        assert_false(floods[i].closed); /* what is over the limit does not come */
         unread += unread_of(&floods[i]);
+    }
     assert_in_range(unread, 1 << 20, 2 << 20);
     world_fini(&s.world);
 }
