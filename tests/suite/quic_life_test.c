@@ -421,8 +421,9 @@ static void test_memory_that_a_stream_asks_for(void **state)
         holds(flood("memory_per_stream=1M", 3 << 20, 24 << 20, up), 2816 << 10);
         /* Wherever its reader stops. */
         for (size_t more = 0; more < 6; more++)
-            holds(flood("memory_per_stream=1M", 300 << 10, (8 << 20) + more * (96 << 10), up),
-                  576 << 10);
+            assert_in_range(
+                flood("memory_per_stream=1M", 300 << 10, (8 << 20) + more * (96 << 10), up),
+                192 << 10, 576 << 10);
     }
 }
 
