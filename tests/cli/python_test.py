@@ -5,9 +5,11 @@ import asyncio
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -159,6 +161,34 @@ class Examples(unittest.TestCase):
             self.assertEqual(self.run_example("echo_asyncio.py", addr, text), text + "\n")
         server.send_signal(signal.SIGINT)
         self.assertEqual(server.wait(TIMEOUT), 0)
+
+
+class Installed(unittest.TestCase):
+    """pip installs the one file; libp2p.so is found as any library is, or by LIBP2P_SO."""
+
+    def test_pip_install(self):
+        has = subprocess.run([sys.executable, "-c", "import pip, setuptools, wheel"], capture_output=True)
+        if has.returncode != 0:
+            self.skipTest("pip, setuptools and wheel are not all there")
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = pathlib.Path(folder) / "source", pathlib.Path(folder) / "target"
+            shutil.copytree(ROOT / "bindings" / "python", source,
+                            ignore=shutil.ignore_patterns("__pycache__"))
+            done = subprocess.run([sys.executable, "-m", "pip", "install", "--no-index", "--no-deps",
+                                   "--no-build-isolation", "--target", target, source],
+                                  capture_output=True, text=True, timeout=4 * TIMEOUT)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            code = "import libp2p; print(libp2p.__file__); libp2p.Host().close()"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder,
+                                  env={**os.environ, "PYTHONPATH": str(target)}, timeout=TIMEOUT)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.stdout.strip(), str(target / "libp2p.py"))
+            version = subprocess.run([sys.executable, "-c",
+                                      "import importlib.metadata as m; print(m.version('libp2p-c'))"],
+                                     capture_output=True, text=True, cwd=folder,
+                                     env={**os.environ, "PYTHONPATH": str(target)}, timeout=TIMEOUT)
+            cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+            self.assertIn(f"VERSION {version.stdout.strip()} ", cmake)
 
 
 def main():
