@@ -167,7 +167,7 @@ class Installed(unittest.TestCase):
     """pip installs the one file; libp2p.so is found as any library is, or by LIBP2P_SO."""
 
     def test_pip_install(self):
-        has = subprocess.run([sys.executable, "-c", "import pip, setuptools, wheel"], capture_output=True)
+        has = subprocess.run([sys.executable, "-c", "import setuptools, wheel, pip"], capture_output=True)
         if has.returncode != 0:
             self.skipTest("pip, setuptools and wheel are not all there")
         with tempfile.TemporaryDirectory() as folder:
