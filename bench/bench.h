@@ -21,6 +21,7 @@
 
 #include <p2p/mem.h>
 #include <p2p/p2p.h>
+#include <p2p/perf.h>
 #include <p2p/uv.h>
 
 #include "host/host.h"
@@ -159,6 +160,22 @@ static inline void host_until(struct bench_host *self, const uint64_t *count, ui
 {
     while (*count < target)
         uv_run(self->loop, UV_RUN_ONCE);
+}
+
+/* For operations that must succeed: counts one more in *user. */
+static inline void bench_done(void *user, const p2p_error *why)
+{
+    if (why) {
+        fprintf(stderr, "%s: %s\n", program_invocation_short_name, why->message);
+        exit(1);
+    }
+    ++*(uint64_t *)user;
+}
+
+static inline void bench_measured(void *user, const p2p_perf_result *result, const p2p_error *why)
+{
+    (void)result;
+    bench_done(user, why);
 }
 
 /* ---- the other side, in a process of its own ---- */

@@ -7,8 +7,6 @@
  * of WebSocket what Noise carries over plain TCP. */
 #include "limit_udp.h"
 
-#include <p2p/perf.h>
-
 struct channel {
     const char *name, *listen, *security;
 };
@@ -19,22 +17,6 @@ static const struct channel ws = {"ws", "/ip4/127.0.0.1/tcp/0/ws", "noise"};
 static const struct channel quic = {"quic", "/ip4/127.0.0.1/udp/0/quic-v1", "noise"};
 
 static uint64_t done;
-
-static void finished(void *user, const p2p_error *why)
-{
-    (void)user;
-    if (why) {
-        fprintf(stderr, "bench-channels: %s\n", why->message);
-        exit(1);
-    }
-    done++;
-}
-
-static void measured(void *user, const p2p_perf_result *result, const p2p_error *why)
-{
-    (void)result;
-    finished(user, why);
-}
 
 static double round_of(const struct channel *channel, uint64_t bytes, bool download)
 {
@@ -47,11 +29,11 @@ static double round_of(const struct channel *channel, uint64_t bytes, bool downl
     remote_start(&remote, server, NULL);
     host_start(&self, NULL, client);
     done = 0;
-    p2p_host_connect(self.host, remote.addr, NULL, finished, NULL);
+    p2p_host_connect(self.host, remote.addr, NULL, bench_done, &done);
     host_until(&self, &done, 1);
     double begin = now_s();
-    p2p_perf_run(self.host, remote.addr, download ? 0 : bytes, download ? bytes : 0, NULL, measured,
-                 NULL);
+    p2p_perf_run(self.host, remote.addr, download ? 0 : bytes, download ? bytes : 0, NULL,
+                 bench_measured, &done);
     host_until(&self, &done, 2);
     double took = now_s() - begin;
     remote_stop(&remote);

@@ -7,8 +7,6 @@
  * shared bytes (/perf/1.0.0 does), which costs none. */
 #include "limit.h"
 
-#include <p2p/perf.h>
-
 #define SINK   "/bench/sink"   /* counts, and answers one byte at the end */
 #define SOURCE "/bench/source" /* sends as many bytes as it is told to, in decimal */
 
@@ -83,22 +81,6 @@ static void serve(struct bench_host *self)
     p2p_host_handle(self->host, SOURCE, &source, NULL);
 }
 
-static void connected(void *user, const p2p_error *why)
-{
-    (void)user;
-    if (why) {
-        fprintf(stderr, "bench-throughput: %s\n", why->message);
-        exit(1);
-    }
-    done++;
-}
-
-static void measured(void *user, const p2p_perf_result *result, const p2p_error *why)
-{
-    (void)result;
-    connected(user, why);
-}
-
 enum way {
     WRITE_UP,
     WRITE_DOWN,
@@ -115,7 +97,7 @@ static void start(struct bench_host *self, const char *addr, enum way way, uint6
     const p2p_stream_events *events = way == WRITE_UP ? &uploader : &downloader;
     if (way >= BLOB_UP) {
         p2p_perf_run(self->host, addr, way == BLOB_UP ? bytes : 0, way == BLOB_DOWN ? bytes : 0,
-                     NULL, measured, NULL);
+                     NULL, bench_measured, &done);
         return;
     }
     p2p_stream *stream = p2p_host_open(self->host, addr, &protocol, 1, NULL, events, NULL);
@@ -151,7 +133,7 @@ static double our_round(uint64_t bytes, enum way way)
     remote_start(&remote, server, serve);
     host_start(&self, NULL, client);
     done = 0;
-    p2p_host_connect(self.host, remote.addr, NULL, connected, NULL);
+    p2p_host_connect(self.host, remote.addr, NULL, bench_done, &done);
     host_until(&self, &done, 1);
     struct usage near = usage_of(&self), far = remote_usage(&remote);
     double begin = now_s();
