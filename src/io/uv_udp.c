@@ -84,9 +84,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (status < 0) {
         int armed = sock->armed;
         sock->armed = 0;
-        news = !udp->troubled;
-        udp->troubled = true;
-        p2p__uv_sock_arm(sock, armed & UV_WRITABLE); /* reading again once it is told */
+        /* Also when the owner has not been told of an earlier one, which may have woken nobody:
+         * reading goes on only once it is told. */
+        udp->troubled = news = true;
+        p2p__uv_sock_arm(sock, armed & UV_WRITABLE);
     }
     if (events & UV_READABLE) {
         if (!udp->readable)

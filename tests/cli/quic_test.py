@@ -6,6 +6,7 @@ import pathlib
 import select
 import socket
 import sys
+import threading
 import unittest
 
 import cli
@@ -22,6 +23,45 @@ def initial(version=V1, to=b"\xaa" * 8, ours=b"\xbb" * 8, token=b"", size=1200):
         head += (0x4000 | len(token)).to_bytes(2, "big") + token
     rest = max(size - len(head) - 2, 0)
     return (head + (0x4000 | rest).to_bytes(2, "big") + os.urandom(rest))[:size]
+
+
+class Relay(threading.Thread):
+    """Between one client and the node, like a box that translates ports, and forgets now and then."""
+
+    def __init__(self, to, forget_after):
+        super().__init__(daemon=True)
+        self.to, self.forget_after = to, forget_after
+        self.inside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.inside.bind(("127.0.0.1", 0))
+        self.port = self.inside.getsockname()[1]
+        self.outside, self.seen, self.forgotten = None, set(), 0
+        self.over = threading.Event()
+        self.forget()
+
+    def forget(self):
+        if self.outside:
+            self.outside.close()
+            self.forgotten += 1
+        self.outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.outside.connect(self.to)
+        self.seen.add(self.outside.getsockname()[1])
+
+    def run(self):
+        client, passed = None, 0
+        while not self.over.is_set():
+            for ready in select.select([self.inside, self.outside], [], [], 0.1)[0]:
+                if ready is self.outside:
+                    self.inside.sendto(ready.recv(65536), client)
+                    continue
+                datagram, client = ready.recvfrom(65536)
+                passed += 1
+                if passed % self.forget_after == 0:
+                    self.forget()
+                    self.outside.send(datagram)
+                    break  # the old one may have been ready, too
+                self.outside.send(datagram)
+        self.inside.close()
+        self.outside.close()
 
 
 class QuicTest(unittest.TestCase):
@@ -93,6 +133,18 @@ class QuicTest(unittest.TestCase):
         same = b"\x40" + b"\xcc" * 60
         self.assertEqual(self.answer(sock, same)[-16:], self.answer(sock, same)[-16:])
         self.nothing_for(sock, b"\x40" + os.urandom(40))
+
+    def test_a_box_that_forgets_ports_in_mid_transfer(self):
+        relay = Relay(self.at, 500)
+        relay.start()
+        parts = self.node.addr.split("/")
+        parts[4] = str(relay.port)
+        code, _, err = run("perf", "/".join(parts), "--upload", "6M", "--download", "6M")
+        relay.over.set()
+        relay.join()
+        self.assertEqual((code, err), (0, ""))
+        self.assertGreaterEqual(relay.forgotten, 3)
+        self.assertGreaterEqual(len(relay.seen), 2)
 
     def test_Q17_ten_thousand_initials(self):
         before = self.resident()

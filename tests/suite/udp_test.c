@@ -353,6 +353,31 @@ static void test_untold_errors_stand_in_nobodys_way(void **state)
     bed_close(&bed);
 }
 
+/* One that sending or receiving met itself wakes nobody. The next, which stops reading until it is
+ * told, does all the same. */
+static void test_an_error_behind_an_untold_one_wakes(void **state)
+{
+    struct bed bed;
+    static struct seen seen;
+    struct io_addr remote;
+    int sys_errno;
+    bed_open(&bed, state);
+    bind_both(&bed);
+    struct io_udp *gone = NULL;
+    assert_int_equal(bind_at(&bed.b, &bed.b.addr, 0, &gone), 0);
+    struct io_train train = train_to(gone, "lost", 4, 4);
+    gone->ops->close(gone);
+    bed.a.udp->troubled = true;
+    int wakes = bed.a.wakes;
+    assert_int_equal(bed.a.udp->ops->send(bed.a.udp, &train, 1), 1);
+    UNTIL(&bed, bed.a.wakes > wakes);
+    while (bed.a.udp->ops->error(bed.a.udp, &remote, &sys_errno))
+        continue;
+    send_one(&bed.b, bed.a.udp, "on");
+    expect(&bed, bed.a.udp, "on", &seen);
+    bed_close(&bed);
+}
+
 static void test_too_long_is_lost_and_told(void **state)
 {
     struct bed bed;
@@ -440,6 +465,7 @@ int main(void)
         BOTH(test_an_empty_datagram_is_one),
         BOTH(test_nobody_there_is_told_and_nothing_breaks),
         BOTH(test_untold_errors_stand_in_nobodys_way),
+        BOTH(test_an_error_behind_an_untold_one_wakes),
         BOTH(test_too_long_is_lost_and_told),
         BOTH(test_a_port_is_taken_once_unless_shared),
         BOTH(test_who_does_not_receive_loses),
