@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <p2p/limits.h>
@@ -218,6 +219,20 @@ static void on_warning(p2p_host *host, const p2p_error *why, void *user)
     text_free(&line);
 }
 
+static void on_log(p2p_host *host, p2p_log_level level, const char *noun, const char *text,
+                   void *user)
+{
+    static const char *const levels[] = {"", "error", "warn", "info", "debug"};
+    char when[32] = "";
+    time_t now = time(NULL);
+    struct tm utc;
+    (void)host;
+    (void)user;
+    if (gmtime_r(&now, &utc))
+        (void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    fprintf(stderr, "%s %s %s: %s\n", when, levels[level], noun, text);
+}
+
 static void on_hangup(struct session *session)
 {
     p2p_error *err = NULL;
@@ -236,6 +251,7 @@ static const p2p_host_events events = {
     .on_unlistening = on_unlistening,
     .on_limit = on_limit,
     .on_warning = on_warning,
+    .on_log = on_log,
 };
 
 /* ---- listening ---- */

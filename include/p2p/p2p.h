@@ -91,6 +91,13 @@ P2P_API void p2p_host_close(p2p_host *host, p2p_done_cb done, void *user);
 P2P_API int p2p_host_post(p2p_host *host, void (*fn)(p2p_host *host, int code, void *user),
                           void *user);
 
+typedef enum p2p_log_level {
+    P2P_LOG_ERROR = 1,
+    P2P_LOG_WARN = 2,
+    P2P_LOG_INFO = 3,
+    P2P_LOG_DEBUG = 4
+} p2p_log_level;
+
 typedef struct p2p_host_events {
     size_t size;
     void (*on_connected)(p2p_host *, p2p_conn *, void *user);
@@ -103,6 +110,11 @@ typedef struct p2p_host_events {
     /* Something goes on, but not as the configuration has it: a new certificate that cannot be
      * used, so that the old one stays. why->message says what and where. */
     void (*on_warning)(p2p_host *, const p2p_error *why, void *user);
+    /* A line for a log, without a newline: noun is what it is about (listen, conn, dial, limits);
+     * what a remote said in it is escaped. Both are valid during the call, which must do nothing
+     * with the host. The option log says what is told; of one noun ten lines a second, and
+     * in the next line how many were dropped. */
+    void (*on_log)(p2p_host *, p2p_log_level level, const char *noun, const char *text, void *user);
 } p2p_host_events;
 
 /* Kept by pointer; NULL: none. */

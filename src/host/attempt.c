@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "codec/addr_copy.h"
+#include "codec/utf8.h"
 
 enum {
     SILENT_US = 250 * 1000, /* no word for so long, while another address worked: swallowed */
@@ -147,6 +148,16 @@ static void again(struct attempt *self)
     p2p__plan_again(&self->dial->plan, (int)index_of(self));
 }
 
+static void log_failed(p2p_host *host, const p2p_multiaddr *addr, const p2p_error *why)
+{
+    char text[P2P_MULTIADDR_TEXT_MAX], reason[256];
+    if (host->log.up_to[LOG_DIAL] < P2P_LOG_INFO)
+        return;
+    (void)p2p_multiaddr_format(addr, text, sizeof(text));
+    (void)p2p__escape(why->message, strlen(why->message), reason, sizeof(reason));
+    p2p__log(host, P2P_LOG_INFO, LOG_DIAL, "%.600s failed: %s", text, reason);
+}
+
 void p2p__attempt_failed(struct attempt *self, const p2p_error *why)
 {
     p2p_host *host = self->dial->host;
@@ -155,6 +166,7 @@ void p2p__attempt_failed(struct attempt *self, const p2p_error *why)
     bool spoke = answered(self);
     facts_of(self, &addr, &facts);
     leave(self);
+    log_failed(host, &addr, why);
     /* When both sides dial at once from their listening ports, TCP makes one connection of it with
      * an initiator at each end, whose handshakes cannot meet. A fresh port cannot collide. */
     if (self->shared_port && !self->fresh_port &&

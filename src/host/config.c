@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "host/log.h"
 #include "host/resolve.h"
 
 static const p2p_option options[] = {
@@ -123,6 +124,9 @@ static int check_list(enum option_id id, const char *value)
     static const char *const muxers[] = {"yamux", "mplex", NULL};
     const char *const *known = id == OPTION_SECURITY ? securities : muxers;
     struct io_addr servers[IO_NAME_SERVERS];
+    uint8_t up_to[LOG_NOUNS];
+    if (id == OPTION_LOG)
+        return p2p__log_parse(value, up_to);
     if (id == OPTION_DNS_SERVERS)
         return p2p__name_servers_parse(value, servers) < 0 ? P2P_EINVAL : 0;
     if (id != OPTION_SECURITY && id != OPTION_MUXER)
@@ -184,7 +188,10 @@ int p2p_config_set(p2p_config *self, const char *name, const char *value, char *
         if (rc < 0)
             snprintf(text, sizeof(text), "option %s wants %s, not \"%.60s\"", name,
                      kind_text(options[i].kind), value);
-        else if ((rc = check_list((enum option_id)i, value)) == P2P_EINVAL)
+        else if ((rc = check_list((enum option_id)i, value)) < 0 && i == OPTION_LOG)
+            snprintf(text, sizeof(text),
+                     "option log wants levels such as info or dial=debug, not \"%.60s\"", value);
+        else if (rc == P2P_EINVAL)
             snprintf(
                 text, sizeof(text),
                 "option %s wants addresses such as 192.0.2.53 or 127.0.0.1:5353, not \"%.60s\"",

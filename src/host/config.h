@@ -28,6 +28,9 @@
     X(MUXER, "muxer", LIST, "yamux", "stream muxers, in order of preference")                      \
     X(SERVICES, "services", LIST, "identify,ping",                                                 \
       "protocols to serve: identify, ping, perf, echo")                                            \
+    X(LOG, "log", LIST, "error",                                                                   \
+      "what is logged: off, error, warn, info or debug; of one noun: dial=debug (listen, conn, "   \
+      "dial, limits)")                                                                             \
     X(AGENT, "agent", TEXT, "libp2p-c/" P2P_VERSION_TEXT, "the agent version told to others")      \
     X(DNS_SERVERS, "dns_servers", LIST, "",                                                        \
       "name servers to ask instead of the system's: 192.0.2.53, [2001:db8::53]:5353")              \

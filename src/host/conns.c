@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/utf8.h"
 
 void p2p__passage_close(struct shard *shard, struct passage *passage)
 {
@@ -91,6 +92,32 @@ static int admit(p2p_conn *conn, const char **limit)
     return 0;
 }
 
+enum { REASON_MAX = 256 };
+
+static void log_conn(p2p_conn *conn, const p2p_error *why)
+{
+    p2p_host *host = conn->shard->host;
+    struct conn_entry *entry = conn->owner_data;
+    bool failed = why && !entry->opened;
+    p2p_log_level level = failed ? P2P_LOG_DEBUG : P2P_LOG_INFO;
+    if (host->log.up_to[LOG_CONN] < (uint8_t)level)
+        return;
+    char addr[P2P_MULTIADDR_TEXT_MAX], peer[P2P_PEER_ID_TEXT_MAX] = "", reason[REASON_MAX] = "";
+    p2p_multiaddr remote;
+    p2p_conn_remote_addr(conn, &remote);
+    (void)p2p_multiaddr_format(&remote, addr, sizeof(addr));
+    if (!failed)
+        (void)p2p_peer_id_format(&conn->peer, peer, sizeof(peer));
+    if (why && why->message)
+        (void)p2p__escape(why->message, strlen(why->message), reason, sizeof(reason));
+    p2p__log(host, level, LOG_CONN, "%llu %s %s %.400s%s%s%s%s", (unsigned long long)conn->id,
+             failed ? "failed"
+             : why  ? "closed"
+                    : "opened",
+             conn->outbound ? "to" : "from", addr, failed ? "" : " with ", peer, why ? ": " : "",
+             reason);
+}
+
 static void opened(p2p_conn *conn)
 {
     p2p_host *host = conn->shard->host;
@@ -98,6 +125,7 @@ static void opened(p2p_conn *conn)
     p2p__limits_opened(host, entry);
     entry->opened = true;
     p2p__manager_opened(host, entry);
+    log_conn(conn, NULL);
     for (struct list *node = host->observers.next; node != &host->observers; node = node->next) {
         struct host_observer *observer = P2P__CONTAINER(node, struct host_observer, node);
         if (observer->connected)
@@ -114,6 +142,7 @@ static void closed(p2p_conn *conn)
     p2p_host *host = conn->shard->host;
     struct conn_entry *entry = conn->owner_data;
     p2p_error why = p2p__ending_error(&conn->ending);
+    log_conn(conn, &why);
     list_remove(&conn->all);
     list_remove(&entry->of_peer);
     p2p__limits_leave(host, entry);

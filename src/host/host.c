@@ -370,6 +370,8 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
         snprintf(why, why_cap, "at least one security and one muxer must be enabled");
         return P2P_EINVAL;
     }
+    (void)p2p__log_parse(p2p__config_text(self->config, OPTION_LOG),
+                         self->log.up_to); /* was checked */
     set_limits(self);
     self->shard.io = io;
     self->shard.host = self;

@@ -12,6 +12,7 @@
 #include "host/config.h"
 #include "host/gater.h"
 #include "host/limits.h"
+#include "host/log.h"
 #include "host/manager.h"
 #include "host/refusals.h"
 #include "host/remember.h"
@@ -219,6 +220,7 @@ struct p2p_host {
     struct manager manager;
     struct gater gater;
     struct refusals refusals;
+    struct log log;
     struct remember remember;
     struct attached *attached;
     struct close_cb *closers;

@@ -61,6 +61,12 @@ static void tell(struct listener *self, const struct announced *which, bool list
     addr_load(which->addr, &addr);
     p2p__addr_append_peer(&addr, p2p_host_peer(host));
     const p2p_host_events *events = host->events;
+    char text[P2P_MULTIADDR_TEXT_MAX];
+    if (host->log.up_to[LOG_LISTEN] >= P2P_LOG_INFO) {
+        (void)p2p_multiaddr_format(&addr, text, sizeof(text));
+        p2p__log(host, P2P_LOG_INFO, LOG_LISTEN, "%s %.900s",
+                 listening ? "listening on" : "no longer listening on", text);
+    }
     if (listening && events && events->on_listening)
         events->on_listening(host, &addr, host->events_user);
     if (!listening && events && events->on_unlistening)

@@ -71,6 +71,8 @@ static void tell(p2p_host *host, size_t i)
     const p2p_error why = {
         .size = sizeof(why), .code = P2P_ELIMIT, .limit = names[i], .message = refusal->message};
     refusal->told = refusal->count;
+    p2p__log(host, P2P_LOG_WARN, LOG_LIMITS, "%s: %s (%llu refused so far)", names[i],
+             refusal->message, (unsigned long long)refusal->count);
     if (host->events && host->events->on_limit)
         host->events->on_limit(host, &why, host->events_user);
 }

@@ -66,7 +66,8 @@ class ConfigTest(unittest.TestCase):
 
     def test_every_option_from_every_source(self):
         good = {"text": "/x", "list": "/x", "int": "7", "bytes": "7K", "ms": "7s", "bool": "true"}
-        special = {"security": "tls", "muxer": "mplex", "dns_servers": "192.0.2.1"}
+        special = {"security": "tls", "muxer": "mplex", "dns_servers": "192.0.2.1",
+                   "log": "info"}
         code, out, _ = run("help", "--json")
         options = [o for o in objects(out) if o["event"] == "option"]
         self.assertEqual(code, 0)
