@@ -81,49 +81,46 @@ static void learned(struct known *known)
 
 /* ---- what peers call us ---- */
 
-static size_t believed_count(struct identify *self)
+/* How many are believed. *hash: of all of them, so that a change shows however it came about. */
+static size_t believed_ones(struct identify *self, uint64_t *hash)
 {
     p2p_multiaddr local, seen;
     unsigned groups;
     bool believed;
     size_t count = 0;
-    for (size_t i = 0; p2p__observed_at(&self->observed, i, &local, &seen, &groups, &believed); i++)
-        count += believed;
+    *hash = 0;
+    for (size_t i = 0; p2p__observed_at(&self->observed, i, &local, &seen, &groups, &believed);
+         i++) {
+        if (!believed)
+            continue;
+        *hash += p2p__hash(&self->hash_key, seen.bytes, seen.len);
+        count++;
+    }
     return count;
-}
-
-/* Believed ones are hashed, so that a change shows however it came about. */
-static uint64_t believed_hash(struct identify *self)
-{
-    p2p_multiaddr local, seen;
-    unsigned groups;
-    bool believed;
-    uint64_t sum = 0;
-    for (size_t i = 0; p2p__observed_at(&self->observed, i, &local, &seen, &groups, &believed); i++)
-        if (believed)
-            sum += p2p__hash(&self->hash_key, seen.bytes, seen.len);
-    return sum;
 }
 
 static void observed_changed(struct identify *self, uint64_t before)
 {
-    if (believed_hash(self) == before)
+    uint64_t now;
+    size_t count = believed_ones(self, &now);
+    if (now == before)
         return;
     self->version++;
     p2p__identify_own_reset(self);
     p2p__identify_push_soon(self);
     if (self->events && self->events->size > offsetof(p2p_identify_events, on_observed) &&
         self->events->on_observed)
-        self->events->on_observed(self->host, believed_count(self), self->events_user);
+        self->events->on_observed(self->host, count, self->events_user);
 }
 
 static void expire(void *user, const p2p_error *why)
 {
     struct identify *self = user;
-    uint64_t now_us = p2p_host_now_us(self->host), before = believed_hash(self);
+    uint64_t now_us = p2p_host_now_us(self->host), before;
     self->observed_timer = NULL;
     if (why)
         return;
+    (void)believed_ones(self, &before);
     uint64_t next_us = p2p__observed_expire(&self->observed, now_us);
     if (next_us != HEAP_NEVER)
         self->observed_timer =
@@ -157,7 +154,8 @@ static void note_observed(struct identify *self, const p2p_conn *conn, const p2p
     p2p_conn_remote_addr(conn, &remote);
     if (!is_listening(self->host, &local))
         return;
-    uint64_t before = believed_hash(self);
+    uint64_t before;
+    (void)believed_ones(self, &before);
     if (p2p__observed_note(&self->observed, p2p_conn_id(conn), &local, &remote, &seen))
         observed_changed(self, before);
 }
