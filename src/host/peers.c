@@ -129,7 +129,8 @@ static bool only_learned(const struct peer *peer)
     return peer->addrs != NULL;
 }
 
-/* Room for one more peer that told of itself: the one longest known, and not connected, goes. */
+/* Room for one more peer that told of itself: the one longest known goes, of those that are not
+ * connected and that the application has said nothing of. */
 static bool make_room(p2p_host *host)
 {
     size_t count = 0;
@@ -139,7 +140,8 @@ static bool make_room(p2p_host *host)
         if (!only_learned(peer))
             continue;
         count++;
-        if (!oldest && list_empty(&peer->conns) && !peer->dial && peer->load.streams_in == 0)
+        if (!oldest && list_empty(&peer->conns) && !peer->dial && peer->load.streams_in == 0 &&
+            !peer->care && !peer->keep)
             oldest = peer;
     }
     if (count < REMEMBER_LEARNED_PEERS)

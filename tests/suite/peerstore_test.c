@@ -9,6 +9,8 @@
 #include "host/host.h"
 #include "tests/world.h"
 
+#include <p2p/manager.h>
+
 static char folder[] = "/tmp/p2p-peerstore-XXXXXX";
 static char file[64], option[80];
 
@@ -304,6 +306,34 @@ static void test_a_peer_whose_addresses_ran_out_is_not_known(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
+/* The oldest of them are protected and kept: others make room. */
+static void test_a_flood_takes_nobody_the_application_cares_for(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    struct world world;
+    char target[P2P_MULTIADDR_TEXT_MAX], name[P2P_PEER_ID_TEXT_MAX];
+    p2p_host *host = open_host(&world);
+    p2p_peer_id guarded = peer_of(1), kept = peer_of(2), other = peer_of(3);
+    for (int i = 1; i <= REMEMBER_LEARNED_PEERS; i++) {
+        p2p_peer_id id = peer_of(i);
+        learn(host, &id, true, 1, 1, 1);
+    }
+    assert_int_equal(p2p_host_protect(host, &guarded, "x"), 0);
+    assert_true(p2p_peer_id_format(&kept, name, sizeof(name)) > 0);
+    snprintf(target, sizeof(target), "/ip4/192.0.2.1/tcp/1/p2p/%s", name);
+    assert_int_equal(p2p_host_keep(host, target), 0);
+    p2p_peer_id last = peer_of(REMEMBER_LEARNED_PEERS + 1);
+    learn(host, &last, true, 1, 1, 1);
+    assert_int_equal(count_addrs(host, &other), 0);
+    assert_int_equal(count_addrs(host, &last), 1);
+    assert_int_equal(p2p_host_is_protected(host, &guarded, "x"), 1);
+    assert_int_equal(p2p_host_unkeep(host, &kept), 0);
+    world_fini(&world);
+    assert_int_equal(unlink(file), 0);
+}
+
 /* More peers than are kept tell of themselves: each new one displaces the oldest, and never what
  * the application said. */
 static void test_a_flood_of_peers(void **state)
@@ -428,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_a_peer_names_only_ip_addresses),
         cmocka_unit_test(test_who_is_far_away_knows_nothing_of_what_is_near),
         cmocka_unit_test(test_a_peer_whose_addresses_ran_out_is_not_known),
+        cmocka_unit_test(test_a_flood_takes_nobody_the_application_cares_for),
         cmocka_unit_test(test_a_flood_of_peers),
         cmocka_unit_test(test_V04_a_damaged_store),
         cmocka_unit_test(test_V02_a_full_store),
