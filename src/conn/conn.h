@@ -114,9 +114,14 @@ struct p2p_conn *p2p__conn_new_session(struct shard *shard, struct session *sess
 /* Before it runs: the DNS name by which a WebSocket's server was found. P2P_EADDR: too long. */
 int p2p__conn_set_name(struct p2p_conn *self, const char *name, size_t name_len);
 
-/* Before it runs: which secure channels a dialer proposes, of those the host has. With a single one
- * the handshake begins at once; a remote that turns it down must be dialed again (P2P_ENOSECURITY),
- * for what came behind the proposal is a proposal to it as well. */
+/* What a dialer proposes of the channels that a host has: none that protects less than one before
+ * it in the list. The choice is made in the clear, so that whoever holds the wire can turn down the
+ * better one. out: as long as securities, and NULL-terminated as well. */
+void p2p__conn_proposals(const char *const *securities, const char **out);
+
+/* Before it runs: which secure channels a dialer proposes, of the shard's proposals. With a single
+ * one the handshake begins at once; a remote that turns it down must be dialed again
+ * (P2P_ENOSECURITY), for what came behind the proposal is a proposal to it as well. */
 void p2p__conn_propose(struct p2p_conn *self, size_t first, size_t count);
 
 static inline void conn_mark(struct p2p_conn *self)

@@ -250,6 +250,25 @@ static int begin_under(struct p2p_conn *self)
 
 /* ---- the secure channel ---- */
 
+static int protection_of(const char *id)
+{
+    const struct layer_ops *channel = find_layer(id, strlen(id));
+    return (channel->clear ? 0 : 2) + (channel->unproven ? 0 : 1);
+}
+
+void p2p__conn_proposals(const char *const *securities, const char **out)
+{
+    int best = 0;
+    for (; *securities; securities++) {
+        int protection = protection_of(*securities);
+        if (protection < best)
+            continue;
+        best = protection;
+        *out++ = *securities;
+    }
+    *out = NULL;
+}
+
 void p2p__conn_propose(struct p2p_conn *self, size_t first, size_t count)
 {
     if (!self->upgrade || !self->link) /* a session has its own */
@@ -261,7 +280,7 @@ void p2p__conn_propose(struct p2p_conn *self, size_t first, size_t count)
 static void start_select(struct p2p_conn *self)
 {
     struct upgrade *upgrade = self->upgrade;
-    const char *const *ids = self->shard->securities + upgrade->security_first;
+    const char *const *ids = self->shard->proposals + upgrade->security_first;
     size_t count = upgrade->security_count ? upgrade->security_count : count_of(ids);
     if (self->initiator)
         p2p__multistream_dial_init(&upgrade->select, ids, count);
@@ -287,7 +306,7 @@ static int select_security(struct p2p_conn *self)
     /* A single proposal leaves nothing to wait for: the first handshake message goes with it. */
     if (rc == STEP_WANT_INPUT && self->initiator && !upgrade->optimistic &&
         multistream_optimistic(&upgrade->select)) {
-        const char *id = self->shard->securities[upgrade->security_first];
+        const char *id = self->shard->proposals[upgrade->security_first];
         struct buf nothing;
         buf_init(&nothing, 0);
         upgrade->optimistic = true;

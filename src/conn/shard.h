@@ -67,8 +67,9 @@ struct shard {
     const struct conn_owner *owner;
     struct protocols *protocols;
     const struct p2p_key *key;
-    const char *const *muxers; /* enabled ones, in preference order; NULL-terminated */
-    const char *const *securities;
+    const char *const *muxers;     /* enabled ones, in preference order; NULL-terminated */
+    const char *const *securities; /* what a remote may choose */
+    const char *const *proposals;  /* what a dialer proposes: p2p__conn_proposals */
     struct shard_limits limits;
     struct pool pool;
     struct layer_env env;

@@ -175,7 +175,7 @@ void p2p__attempt_failed(struct attempt *self, const p2p_error *why)
         again(self);
         return;
     }
-    if (why->code == P2P_ENOSECURITY && !self->other_security && host->securities[1]) {
+    if (why->code == P2P_ENOSECURITY && !self->other_security && host->proposals[1]) {
         self->other_security = true;
         again(self);
         return;

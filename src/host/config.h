@@ -24,7 +24,7 @@
       "PEM file of the authorities to trust for secure WebSocket instead of the system's")         \
     X(SECURITY, "security", LIST, "noise,tls",                                                     \
       "channels in order of preference: noise, tls; in the clear, if asked for: signed, "          \
-      "plaintext")                                                                                 \
+      "plaintext. All are accepted; none is dialed with that protects less than one before it")    \
     X(MUXER, "muxer", LIST, "yamux", "stream muxers, in order of preference")                      \
     X(SERVICES, "services", LIST, "identify,ping",                                                 \
       "protocols to serve: identify, ping, perf, echo")                                            \

@@ -379,7 +379,9 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     self->shard.protocols = &self->protocols;
     self->shard.key = self->key;
     self->shard.muxers = self->muxers;
+    p2p__conn_proposals(self->securities, self->proposals);
     self->shard.securities = self->securities;
+    self->shard.proposals = self->proposals;
     rc = p2p__shard_init(&self->shard, (size_t)p2p__config_number(self->config, OPTION_MEMORY));
     p2p__limits_init(self);
     int managed = p2p__manager_init(self, why, why_cap);

@@ -199,7 +199,7 @@ struct p2p_host {
     struct protocols protocols;
     p2p_config *config;
     p2p_key *key;
-    const char *securities[8], *muxers[4];
+    const char *securities[8], *proposals[8], *muxers[4];
     uint8_t psk[P2P__PSK_LEN];
     const p2p_host_events *events;
     void *events_user;

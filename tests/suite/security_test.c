@@ -77,6 +77,31 @@ static void test_S11_clear_channels_are_off_unless_asked_for(void **state)
     }
 }
 
+/* Whoever holds the wire can answer `na` to the better channel: multistream-select is in the clear.
+ */
+static void test_S11_a_dialer_never_goes_on_with_less_protection(void **state)
+{
+    static const char *const pairs[][2] = {{"noise,plaintext", "plaintext"},
+                                           {"noise,signed", "signed"},
+                                           {"noise,plaintext,tls,signed", "signed,plaintext"},
+                                           {"signed,plaintext", "plaintext"},
+                                           {"plaintext,noise,signed", "signed"}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        struct pair p;
+        pair_init(&p, state, pairs[i][0], pairs[i][1]);
+        struct side side = {.to_send = 1};
+        open_echo(p.a, p.addr, &side);
+        assert_true(world_until(&p.world, closed, &side, 20000));
+        assert_int_equal(side.close_code, P2P_ENOSECURITY);
+        assert_int_equal(side.got, 0);
+        world_fini(&p.world);
+    }
+    echo_over(state, "plaintext,noise", "noise", "/noise", 1000);
+    echo_over(state, "plaintext,signed,tls", "tls", "/tls/1.0.0", 1000);
+    echo_over(state, "noise,plaintext,tls", "plaintext,tls", "/tls/1.0.0", 1000);
+    echo_over(state, "plaintext", "noise,plaintext", "/plaintext/2.0.0", 1000);
+}
+
 /* ---- private networks ---- */
 
 static void psk_file(char *out, size_t out_cap, char digit)
@@ -230,6 +255,7 @@ int main(void)
         BOTH(test_a_signed_channel_carries_four_mib),
         BOTH(test_plaintext_carries_four_mib),
         BOTH(test_S11_clear_channels_are_off_unless_asked_for),
+        BOTH(test_S11_a_dialer_never_goes_on_with_less_protection),
         BOTH(test_a_private_network_under_every_channel),
         BOTH(test_a_private_network_inside_of_websocket),
         BOTH(test_F08_another_networks_key_meets_nobody),
