@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "store/store.h"
-#include "tests/store_sum.h"
 
 static char path[] = "/tmp/p2p-store-test-XXXXXX";
 static char file[64];
@@ -265,101 +264,6 @@ static void test_V01_killed_at_any_moment(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
-static int write_file(const void *bytes, size_t len)
-{
-    FILE *out = fopen(file, "w");
-    assert_non_null(out);
-    assert_int_equal(fwrite(bytes, 1, len, out), len);
-    return fclose(out);
-}
-
-static uint8_t bytes[ROOM];
-
-static size_t read_file(void)
-{
-    FILE *in = fopen(file, "r");
-    assert_non_null(in);
-    size_t len = fread(bytes, 1, sizeof bytes, in);
-    (void)fclose(in);
-    return len;
-}
-
-static void fill_file(void)
-{
-    static uint8_t value[9000];
-    struct store_batch batch;
-    struct store *store = open_file();
-    for (uint32_t i = 0; i < 150; i++) {
-        p2p__store_batch_init(&batch);
-        uint32_t name = i * 2654435761u, old = (i - 20) * 2654435761u;
-        assert_int_equal(p2p__store_batch_put(&batch, &name, 4, value, i % 7 ? 200 : sizeof value),
-                         0);
-        if (i >= 20 && i % 3 == 0)
-            assert_int_equal(p2p__store_batch_delete(&batch, &old, 4), 0);
-        assert_int_equal(store->ops->commit(store, &batch), 0);
-        p2p__store_batch_fini(&batch);
-    }
-    store->ops->close(store);
-}
-
-/* Whatever a file holds, it is opened and can be used, or there is a sentence that names it. */
-static bool use_file(void)
-{
-    struct store *store;
-    why[0] = '\0';
-    int rc = p2p__store_file(file, ROOM, &store, why, sizeof why);
-    if (rc != 0) {
-        assert_int_equal(rc, P2P_EFILE);
-        assert_non_null(strstr(why, file));
-        assert_null(store);
-        return false;
-    }
-    store_sum(store, NULL, 0);
-    (void)put(store, "new", "value");
-    (void)put(store, "newer", "value");
-    store->ops->close(store);
-    return true;
-}
-
-static void test_V04_a_damaged_file(void **state)
-{
-    (void)state;
-    if (!has_files())
-        skip();
-    fill_file();
-    assert_true(use_file());
-    size_t len = read_file();
-    size_t refused = 0, tries = 0;
-    static uint8_t damaged[ROOM];
-    uint64_t dice = 88172645463325252u;
-    for (int round = 0; round < 1200; round++) {
-        memcpy(damaged, bytes, len);
-        dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
-        size_t page = (size_t)(dice >> 20) % (len / 4096) * 4096;
-        /* Headers and pointers more often than values. */
-        size_t at = page + (size_t)(dice >> 40) % (round % 2 ? 4096 : 160);
-        damaged[at] ^= (uint8_t)(1u << (dice % 8));
-        if (round % 5 == 0)
-            memset(damaged + page, (int)(dice & 0xff), 512);
-        assert_int_equal(write_file(damaged, round % 50 ? len : (size_t)(dice >> 30) % len), 0);
-        refused += !use_file();
-        tries++;
-    }
-    assert_true(refused > tries / 20);
-
-    assert_int_equal(write_file("this is not a store at all", 26), 0);
-    assert_false(use_file());
-    memset(damaged, 0, 8192);
-    assert_int_equal(write_file(damaged, 8192), 0);
-    assert_false(use_file());
-    assert_int_equal(write_file("", 0), 0);
-    assert_true(use_file()); /* a new one */
-    assert_int_equal(unlink(file), 0);
-    assert_int_equal(mkdir(file, 0700), 0);
-    assert_false(use_file());
-    assert_int_equal(rmdir(file), 0);
-}
-
 static void test_V02_no_such_folder_and_no_room(void **state)
 {
     (void)state;
@@ -434,7 +338,6 @@ int main(void)
         cmocka_unit_test(test_limits_of_a_batch),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_V01_killed_at_any_moment),
-        cmocka_unit_test(test_V04_a_damaged_file),
         cmocka_unit_test(test_V02_a_full_disk),
         cmocka_unit_test(test_V02_no_such_folder_and_no_room),
     };

@@ -1,5 +1,5 @@
 /* The structure of an LMDB file (data version 1 of 0.9, in the machine's own byte order): every
- * page that can be reached is what it should be, once, and holds what it says. */
+ * page that can be reached is what it should be, once, and holds what it says, in order. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -21,6 +21,9 @@ enum {
     META = 8,
     BIG = 1, /* of a node: the value lies on pages of its own */
     KEY_MAX = 511,
+    /* Pages that were free before they were ever written may lie beyond the end. LMDB holds fewer
+     * than 131,072 pages back in a transaction. */
+    TAIL_MAX = 1 << 20,
     FREE_DB = 0,
     MAIN_DB = 1,
 };
@@ -46,7 +49,17 @@ struct check {
     struct db counted;
     const char *wrong;
     bool of_free; /* keys are transactions, values lists of pages */
-    size_t last;
+    size_t last, txn;
+};
+
+struct key {
+    const uint8_t *bytes; /* NULL: no bound */
+    size_t len;
+};
+
+/* What the parents say of the keys of a page: not below from, below to. */
+struct range {
+    struct key from, to;
 };
 
 static bool wrong(struct check *self, const char *what)
@@ -103,11 +116,27 @@ static bool check_free(struct check *self, const uint8_t *list, size_t len)
             return wrong(self, "it is damaged: a list of free pages");
         before = page;
         uint8_t bit = (uint8_t)(1u << (page % 8));
-        if (page < self->pages && self->seen[page / 8] & bit)
+        if (self->seen[page / 8] & bit)
             return wrong(self, "it is damaged: a free page is in use");
-        if (page < self->pages)
-            self->seen[page / 8] |= bit;
+        self->seen[page / 8] |= bit;
     }
+    return true;
+}
+
+/* What became shorter within one transaction stays on the pages that it had: a run may be longer
+ * than its value. */
+static bool check_run(struct check *self, const uint8_t *bytes, size_t page, size_t count)
+{
+    uint32_t told;
+    memcpy(&told, bytes + sizeof(size_t) + 4, sizeof(told));
+    if (word(bytes) != page || half(bytes + sizeof(size_t) + 2) != OVERFLOW || told < count)
+        return wrong(self, "it is damaged: a long value");
+    if (told > self->pages - page)
+        return wrong(self, "it is damaged: a value ends outside of it");
+    for (size_t i = 0; i < told; i++)
+        if (!see(self, page + i))
+            return false;
+    self->counted.overflows += told;
     return true;
 }
 
@@ -116,26 +145,24 @@ static bool check_big(struct check *self, size_t page, size_t len)
     size_t count = (PAGE_HEADER - 1 + len) / self->page_size + 1;
     if (page >= self->pages || count > self->pages - page)
         return wrong(self, "it is damaged: a value ends outside of it");
-    for (size_t i = 0; i < count; i++)
-        if (!see(self, page + i))
-            return false;
     uint8_t *bytes = p2p__alloc(count * self->page_size);
     bool good = bytes ? read_at(self, page, count, bytes) : wrong(self, "no memory to check it");
-    if (good) {
-        uint32_t told;
-        memcpy(&told, bytes + sizeof(size_t) + 4, sizeof(told));
-        good = (word(bytes) == page && half(bytes + sizeof(size_t) + 2) == OVERFLOW &&
-                told == count) ||
-               wrong(self, "it is damaged: a long value");
-        self->counted.overflows += count;
-        if (good && self->of_free)
-            good = check_free(self, bytes + PAGE_HEADER, len);
-    }
+    good = good && check_run(self, bytes, page, count) &&
+           (!self->of_free || check_free(self, bytes + PAGE_HEADER, len));
     p2p__free(bytes);
     return good;
 }
 
-static bool check_page(struct check *self, size_t page, unsigned level);
+/* As LMDB orders them: transactions are numbers, other keys bytes and then lengths. */
+static bool before(const struct check *self, struct key a, struct key b)
+{
+    if (self->of_free)
+        return word(a.bytes) < word(b.bytes);
+    int order = memcmp(a.bytes, b.bytes, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order < 0 : a.len < b.len;
+}
+
+static bool check_page(struct check *self, size_t page, unsigned level, struct range range);
 
 static bool check_leaf_node(struct check *self, const uint8_t *node, size_t room, size_t key_len)
 {
@@ -143,8 +170,9 @@ static bool check_leaf_node(struct check *self, const uint8_t *node, size_t room
     unsigned flags = half(node + 4);
     const uint8_t *value = node + NODE_HEADER + key_len;
     size_t inside = flags == BIG ? sizeof(size_t) : len;
-    if ((flags != 0 && flags != BIG) || key_len == 0 || inside > room - NODE_HEADER - key_len ||
-        (self->of_free && key_len != sizeof(size_t)))
+    if ((flags != 0 && flags != BIG) || inside > room - NODE_HEADER - key_len ||
+        (self->of_free &&
+         word(node + NODE_HEADER) - 1 >= self->txn)) /* 0 is read again and again */
         return wrong(self, "it is damaged: an entry");
     self->counted.entries++;
     if (flags == BIG)
@@ -152,40 +180,62 @@ static bool check_leaf_node(struct check *self, const uint8_t *node, size_t room
     return !self->of_free || check_free(self, value, len);
 }
 
-static bool check_node(struct check *self, const uint8_t *bytes, size_t offset, unsigned level)
+/* NULL: there is none. The first key of a page of branches counts for nothing: LMDB takes it for
+ * less than any other. */
+static const uint8_t *node_at(struct check *self, const uint8_t *bytes, size_t i, unsigned level,
+                              struct key *key)
 {
+    size_t upper = half(bytes + sizeof(size_t) + 6);
+    size_t offset = half(bytes + PAGE_HEADER + i * 2);
+    bool ignored = i == 0 && level < self->db->depth;
+    if (offset < upper || offset % 2 || offset + NODE_HEADER > self->page_size) {
+        (void)wrong(self, "it is damaged: an entry lies outside its page");
+        return NULL;
+    }
     const uint8_t *node = bytes + offset;
-    size_t room = self->page_size - offset;
-    size_t key_len = half(node + 6);
-    if (key_len > KEY_MAX || NODE_HEADER + key_len > room)
-        return wrong(self, "it is damaged: an entry");
-    if (level == self->db->depth)
-        return check_leaf_node(self, node, room, key_len);
+    *key = (struct key){node + NODE_HEADER, half(node + 6)};
+    if (key->len > KEY_MAX || NODE_HEADER + key->len > self->page_size - offset ||
+        (!ignored && (self->of_free ? key->len != sizeof(size_t) : key->len == 0))) {
+        (void)wrong(self, "it is damaged: an entry");
+        return NULL;
+    }
+    return node;
+}
+
+static bool check_child(struct check *self, const uint8_t *node, unsigned level, struct range range)
+{
     size_t child = half(node) | (size_t)half(node + 2) << 16;
     if (sizeof(size_t) > 4)
         child |= (size_t)((uint64_t)half(node + 4) << 32);
-    return check_page(self, child, level + 1);
+    return check_page(self, child, level + 1, range);
 }
 
-static bool check_nodes(struct check *self, const uint8_t *bytes, unsigned level)
+static bool check_nodes(struct check *self, const uint8_t *bytes, unsigned level, size_t count,
+                        struct range range)
 {
-    size_t lower = half(bytes + sizeof(size_t) + 4), upper = half(bytes + sizeof(size_t) + 6);
-    if (lower < PAGE_HEADER || lower % 2 || upper < lower || upper > self->page_size)
-        return wrong(self, "it is damaged: a page's bounds");
-    size_t count = (lower - PAGE_HEADER) / 2;
-    if (count == 0 || (level < self->db->depth && count < 2))
-        return wrong(self, "it is damaged: an empty page");
-    for (size_t i = 0; i < count; i++) {
-        size_t offset = half(bytes + PAGE_HEADER + i * 2);
-        if (offset < upper || offset % 2 || offset + NODE_HEADER > self->page_size)
-            return wrong(self, "it is damaged: an entry lies outside its page");
-        if (!check_node(self, bytes, offset, level))
+    struct key key, next = {0};
+    bool leaf = level == self->db->depth;
+    const uint8_t *node = node_at(self, bytes, 0, level, &key), *after = NULL;
+    if (!leaf)
+        key = range.from;
+    for (size_t i = 0; node; i++, node = after, key = next) {
+        next = range.to;
+        after = i + 1 < count ? node_at(self, bytes, i + 1, level, &next) : NULL;
+        if (self->wrong)
+            return false;
+        if ((i == 0 && leaf && range.from.bytes && before(self, key, range.from)) ||
+            (key.bytes && next.bytes && !before(self, key, next)))
+            return wrong(self, "it is damaged: its keys are out of order");
+        bool good =
+            leaf ? check_leaf_node(self, node, self->page_size - (size_t)(node - bytes), key.len)
+                 : check_child(self, node, level, (struct range){key, next});
+        if (!good)
             return false;
     }
-    return true;
+    return !self->wrong;
 }
 
-static bool check_page(struct check *self, size_t page, unsigned level)
+static bool check_page(struct check *self, size_t page, unsigned level, struct range range)
 {
     if (!see(self, page))
         return false;
@@ -193,13 +243,18 @@ static bool check_page(struct check *self, size_t page, unsigned level)
     bool good = bytes ? read_at(self, page, 1, bytes) : wrong(self, "no memory to check it");
     bool leaf = level == self->db->depth;
     if (good) {
+        size_t lower = half(bytes + sizeof(size_t) + 4), upper = half(bytes + sizeof(size_t) + 6);
+        size_t count = lower < PAGE_HEADER ? 0 : (lower - PAGE_HEADER) / 2;
         self->counted.leaves += leaf;
         self->counted.branches += !leaf;
-        good =
-            (word(bytes) == page && half(bytes + sizeof(size_t) + 2) == (leaf ? LEAF : BRANCH)) ||
-            wrong(self, "it is damaged: a page is of another kind");
+        if (word(bytes) != page || half(bytes + sizeof(size_t) + 2) != (leaf ? LEAF : BRANCH))
+            good = wrong(self, "it is damaged: a page is of another kind");
+        else if (lower < PAGE_HEADER || lower % 2 || upper < lower || upper > self->page_size)
+            good = wrong(self, "it is damaged: a page's bounds");
+        else if (count == 0 || (!leaf && count < 2))
+            good = wrong(self, "it is damaged: an empty page");
+        good = good && check_nodes(self, bytes, level, count, range);
     }
-    good = good && check_nodes(self, bytes, level);
     p2p__free(bytes);
     return good;
 }
@@ -213,7 +268,7 @@ static bool check_db(struct check *self, const struct db *db, bool of_free)
         return (db->depth == 0 && db->entries == 0) || wrong(self, "it is damaged: its root");
     if (db->depth == 0 || db->depth > DEPTH_MAX)
         return wrong(self, "it is damaged: its depth");
-    return check_page(self, db->root, 1) &&
+    return check_page(self, db->root, 1, (struct range){0}) &&
            ((self->counted.entries == db->entries && self->counted.leaves == db->leaves &&
              self->counted.branches == db->branches && self->counted.overflows == db->overflows) ||
             wrong(self, "it is damaged: it does not hold what it says"));
@@ -255,7 +310,10 @@ const char *p2p__lmdb_check(FILE *file)
     const struct meta *meta = &metas[metas[1].txn > metas[0].txn];
     self.pages = (size_t)size / self.page_size;
     self.last = meta->last;
-    self.seen = p2p__alloc(self.pages / 8 + 1);
+    if (self.last > self.pages + TAIL_MAX)
+        return "it is damaged: it ends too early";
+    self.txn = meta->txn;
+    self.seen = p2p__alloc(self.last / 8 + 1);
     if (!self.seen)
         return "no memory to check it";
     /* The free pages last: none of them may have been met. */
