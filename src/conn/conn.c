@@ -355,8 +355,12 @@ static void run_link(struct p2p_conn *self, uint64_t end)
 static int settle(struct p2p_conn *self)
 {
     struct shard *shard = self->shard;
-    if (p2p__buf_settle(&self->plain, &shard->pool) == 0 &&
-        p2p__stack_settle(&self->stack, shard) == 0 && link_rest(self->link) == 0)
+    int rc = p2p__buf_settle(&self->plain, &shard->pool);
+    if (rc == 0 && self->stage == CONN_OPEN)
+        rc = p2p__stack_rest(&self->stack, shard, self->link);
+    else if (rc == 0)
+        rc = p2p__stack_settle(&self->stack, shard);
+    if (rc == 0 && link_rest(self->link) == 0)
         return 0;
     buf_consume(&self->link->in, buf_len(&self->link->in));
     buf_consume(&self->plain, buf_len(&self->plain));

@@ -81,24 +81,64 @@ static int open_at(struct stack *self, struct shard *shard, struct link *link, s
     }
 }
 
+/* All that came from the link is open but for the beginning of the top layer's record, which lies
+ * where it came, at the end. */
+static bool ends_in_link(const struct stack *self, const struct link *link)
+{
+    const struct buf *top = &self->layers[self->count - 1].in;
+    if (self->count < 2)
+        return false;
+    for (uint32_t i = 0; i + 1 < self->count; i++)
+        if (buf_len(i ? &self->layers[i].in : &link->in))
+            return false;
+    return buf_len(top) && buf_borrowed(top) && buf_borrowed(&link->in) &&
+           top->block + top->head >= link->in.block &&
+           top->block + top->tail == link->in.block + link->in.tail;
+}
+
+int p2p__stack_rest(struct stack *self, struct shard *shard, struct link *link)
+{
+    if (ends_in_link(self, link)) {
+        struct buf *top = &self->layers[self->count - 1].in;
+        self->opened = (uint32_t)buf_len(top);
+        link->in.head = link->in.tail - self->opened;
+        buf_consume(top, self->opened);
+    }
+    return p2p__stack_settle(self, shard);
+}
+
+/* What the last turn has left with the link goes back to the top layer. 0 or an error. */
+static int take_back(struct stack *self, struct shard *shard, struct link *link)
+{
+    struct buf *top = &self->layers[self->count - 1].in, *in = &link->in;
+    uint32_t len = self->opened, max = top->max;
+    self->opened = 0;
+    if (len == 0 || buf_len(in) < len) /* lost, with the link, to a lack of memory */
+        return 0;
+    if (in->cap && buf_len(in) == len) { /* another link needed the scratch: one copy is enough */
+        *top = *in;
+        top->max = max;
+        buf_init(in, in->max);
+        return 0;
+    }
+    buf_consume(in, len);
+    return p2p__buf_join(top, &shard->pool, in->block + in->head - len, len, 0);
+}
+
 int p2p__stack_open(struct stack *self, struct shard *shard, struct link *link, struct buf *to)
 {
     size_t lacks = 0;
-    int rc = open_at(self, shard, link, self->count - 1, to, &lacks);
+    int rc = take_back(self, shard, link);
+    if (rc == 0)
+        rc = open_at(self, shard, link, self->count - 1, to, &lacks);
     link->need = rc == STEP_WANT_INPUT && lacks <= IO_FILL_MAX ? (uint32_t)lacks : 0;
     return rc;
 }
 
 bool p2p__stack_reads_on(const struct stack *self, const struct link *link)
 {
-    const struct buf *top = &self->layers[self->count - 1].in;
-    if (self->count < 2 || !link->need || !link->ops->fills_behind)
-        return false;
-    for (uint32_t i = 0; i + 1 < self->count; i++)
-        if (buf_len(i ? &self->layers[i].in : &link->in))
-            return false;
-    return buf_len(top) > IO_HEADROOM && buf_borrowed(top) && buf_borrowed(&link->in) &&
-           top->block + top->tail == link->in.block + link->in.tail &&
+    return link->need && link->ops->fills_behind && ends_in_link(self, link) &&
+           buf_len(&self->layers[self->count - 1].in) > IO_HEADROOM &&
            link->ops->fills_behind(link);
 }
 

@@ -22,6 +22,7 @@ struct stack_layer {
 struct stack {
     struct stack_layer layers[STACK_LAYERS_MAX];
     uint32_t count;
+    uint32_t opened; /* bytes that link->in begins with, which only the top layer has yet to open */
 };
 
 /* Puts a layer on top, whose handshake is over. Takes state; *plain, what the layers so far have
@@ -57,6 +58,10 @@ int p2p__stack_pending(struct stack *self, struct shard *shard, struct link *lin
 int p2p__stack_close(struct stack *self, struct shard *shard, struct link *link);
 
 int p2p__stack_settle(struct stack *self, struct shard *shard);
+/* At the end of a turn, before link_rest: as settle, but what the top layer holds of a record in the
+ * link's memory stays there, where the link answers for it. For a stack that nothing is pushed on
+ * any more. */
+int p2p__stack_rest(struct stack *self, struct shard *shard, struct link *link);
 void p2p__stack_fini(struct stack *self, struct shard *shard);
 
 #endif

@@ -54,6 +54,8 @@ enum {
     WS_PLAIN_MAX = 65537,
     /* Payloads stream through and cost nothing; but nobody has a message of this length to send. */
     WS_FRAME_MAX = 16 * 1024 * 1024,
+    WS_MASK_BLOCK = 64,      /* bytes that are masked at once */
+    WS_MASK_ALIGN_MIN = 256, /* bytes from which on it pays to align what is written */
     /* Frames that bring no data, out of what was received at once: more is an attack. */
     WS_IDLE_FRAMES_MAX = 64,
 };
