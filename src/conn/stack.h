@@ -58,9 +58,9 @@ int p2p__stack_pending(struct stack *self, struct shard *shard, struct link *lin
 int p2p__stack_close(struct stack *self, struct shard *shard, struct link *link);
 
 int p2p__stack_settle(struct stack *self, struct shard *shard);
-/* At the end of a turn, before link_rest: as settle, but what the top layer holds of a record in the
- * link's memory stays there, where the link answers for it. For a stack that nothing is pushed on
- * any more. */
+/* At the end of a turn, before link_rest: as settle, but what the top layer holds of a record in
+ * the link's memory stays there, where the link answers for it. For a stack that nothing is pushed
+ * on any more. */
 int p2p__stack_rest(struct stack *self, struct shard *shard, struct link *link);
 void p2p__stack_fini(struct stack *self, struct shard *shard);
 

@@ -4,28 +4,38 @@
 
 /* ---- masks ---- */
 
+/* Bytes of in at `from` masked to out at `to`, and back in place. */
+static void mask_case(const uint8_t *in, size_t from, size_t to, size_t len)
+{
+    static _Alignas(64) uint8_t out[WS_MASK_ALIGN_MIN + 3 * WS_MASK_BLOCK];
+    const uint8_t key[4] = {0x11, 0x82, 0x43, 0xf4};
+    uint8_t mask[4];
+    memcpy(mask, key, 4);
+    memset(out, 0xee, sizeof out);
+    p2p__ws_mask(in + from, len, mask, out + to);
+    size_t wrong = to ? out[to - 1] != 0xee : 0;
+    for (size_t i = 0; i < len; i++)
+        wrong += out[to + i] != (in[from + i] ^ key[i % 4]);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(out[to + len], 0xee);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(mask[i], key[(len + i) % 4]);
+    memcpy(mask, key, 4);
+    p2p__ws_mask(out + to, len, mask, out + to);
+    assert_int_equal(memcmp(out + to, in + from, len), 0);
+}
+
 static void test_mask_every_length_and_alignment(void **state)
 {
     (void)state;
-    static uint8_t in[160], out[160];
+    static _Alignas(64) uint8_t in[WS_MASK_ALIGN_MIN + 3 * WS_MASK_BLOCK];
+    enum { LONGEST = WS_MASK_ALIGN_MIN + 2 * WS_MASK_BLOCK + 9 };
     for (size_t i = 0; i < sizeof in; i++)
-        in[i] = (uint8_t)(i * 7);
-    for (size_t start = 0; start < 9; start++) {
-        for (size_t len = 0; len <= 140; len++) {
-            uint8_t mask[4] = {0x11, 0x82, 0x43, 0xf4};
-            const uint8_t key[4] = {0x11, 0x82, 0x43, 0xf4};
-            memset(out, 0xee, sizeof out);
-            p2p__ws_mask(in + start, len, mask, out + start);
-            for (size_t i = 0; i < len; i++)
-                assert_int_equal(out[start + i], in[start + i] ^ key[i % 4]);
-            assert_int_equal(out[start + len], 0xee);
-            for (size_t i = 0; i < 4; i++)
-                assert_int_equal(mask[i], key[(len + i) % 4]);
-            memcpy(mask, key, 4);
-            p2p__ws_mask(out + start, len, mask, out + start);
-            assert_memory_equal(out + start, in + start, len);
-        }
-    }
+        in[i] = (uint8_t)(i * 7 ^ i >> 8);
+    for (size_t to = 0; to < 17; to++)
+        for (size_t len = 0; len <= LONGEST; len++)
+            for (size_t off = 0; off < 4; off++)
+                mask_case(in, (to + off * 5) % 17, to, len);
 }
 
 static void test_masks_are_fresh(void **state)
