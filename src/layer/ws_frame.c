@@ -75,6 +75,8 @@ static size_t mask_blocks(const uint8_t *in, size_t len, const uint8_t mask[4], 
 
 void p2p__ws_mask(const uint8_t *in, size_t len, uint8_t mask[4], uint8_t *out)
 {
+    if (len == 0) /* perhaps of nothing at all, which has no address to count from */
+        return;
     /* Stores that straddle cache lines cost a quarter of the speed. */
     size_t first = len >= WS_MASK_ALIGN_MIN ? -(uintptr_t)out % 16 : 0;
     mask_bytes(in, first, mask, out);
