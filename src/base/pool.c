@@ -24,7 +24,7 @@ void p2p__pool_init(struct pool *self, size_t max_bytes)
     *self = (struct pool){.max_bytes = max_bytes};
 }
 
-void p2p__pool_fini(struct pool *self)
+void p2p__pool_trim(struct pool *self)
 {
     for (int i = 0; i < 3; i++) {
         while (self->free[i]) {
@@ -34,6 +34,11 @@ void p2p__pool_fini(struct pool *self)
         }
     }
     self->kept_bytes = 0;
+}
+
+void p2p__pool_fini(struct pool *self)
+{
+    p2p__pool_trim(self);
 }
 
 void *p2p__pool_get(struct pool *self, size_t *size)

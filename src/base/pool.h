@@ -29,6 +29,8 @@ struct pool {
 
 void p2p__pool_init(struct pool *self, size_t max_bytes);
 void p2p__pool_fini(struct pool *self);
+/* Frees what it keeps. */
+void p2p__pool_trim(struct pool *self);
 
 /* At least *size bytes (uninitialised), with the real size in *size; NULL when out of memory or
  * over max_bytes. Larger than POOL_LARGE comes from the allocator. */

@@ -72,6 +72,31 @@ static void bury_dead(struct shard *self)
     }
 }
 
+/* Allocators keep what lies below a block that is still in use: after a flood, nearly all of it. */
+static void give_back(struct shard *self)
+{
+    size_t used = self->pool.used_bytes;
+    if (used > self->pool_peak)
+        self->pool_peak = used;
+    if (self->pool_peak - used < (size_t)SHARD_SPARE_LEN) {
+        self->spare_us = 0;
+    } else if (!self->spare_us) {
+        self->spare_us = self->now_us + (uint64_t)SHARD_SPARE_US;
+    } else if (self->now_us >= self->spare_us) {
+        self->spare_us = 0;
+        self->pool_peak = used;
+        p2p__pool_trim(&self->pool);
+        if (self->io->ops->trim)
+            self->io->ops->trim();
+    }
+}
+
+static uint64_t next_turn_us(const struct shard *self)
+{
+    uint64_t timer_us = heap_at(&self->timers);
+    return self->spare_us && self->spare_us < timer_us ? self->spare_us : timer_us;
+}
+
 void p2p__shard_turn(struct shard *self)
 {
     assert(!self->in_turn);
@@ -90,8 +115,9 @@ void p2p__shard_turn(struct shard *self)
             break;
     }
     bury_dead(self);
+    give_back(self);
     self->in_turn = false;
     if (!list_empty(&self->dirty))
         self->io->ops->mark(self->io);
-    self->io->ops->wake_at(self->io, heap_at(&self->timers));
+    self->io->ops->wake_at(self->io, next_turn_us(self));
 }

@@ -84,6 +84,8 @@ struct shard {
     uint64_t turns;
     uint64_t pump_bytes; /* moved in this turn, for its budget */
     bool in_turn;
+    size_t pool_peak;  /* bytes in use, since memory was last given back */
+    uint64_t spare_us; /* when it is, or 0: there is nothing to give */
 };
 
 enum {
@@ -91,6 +93,8 @@ enum {
     SHARD_CONN_PASS_MAX = 256 * 1024, /* bytes a connection moves before others get their go */
     SHARD_TURN_BYTES_MAX = 4 * 1024 * 1024,
     SHARD_TURN_ITEMS_MAX = 1024,
+    SHARD_SPARE_LEN = 2 * 1024 * 1024, /* so much less in use than once: the system has it back */
+    SHARD_SPARE_US = 2 * 1000 * 1000,  /* but not between two bursts */
 };
 
 /* 0, or P2P_ENOMEM. io, owner, limits... are set by the host before. */

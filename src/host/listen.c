@@ -2,6 +2,7 @@
 #include "host/host.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,7 +121,11 @@ static void listener_run(struct work *work)
         int rc = self->io->transport->ops->accept(self->io, &passage, &sys_errno);
         if (rc == P2P_ELIMIT) {
             timer_set(&host->shard, &self->timer, host->shard.now_us + ACCEPT_PAUSE_US);
-            p2p__refused(host, "fds", "the system is out of file descriptors: accepting pauses");
+            if (sys_errno == ENOMEM || sys_errno == ENOBUFS)
+                p2p__refused(host, "memory", "the system is out of memory: accepting pauses");
+            else
+                p2p__refused(host, "fds",
+                             "the system is out of file descriptors: accepting pauses");
         }
         if (rc < 0)
             return;

@@ -193,6 +193,8 @@ struct io_ops {
     /* The turn must run at at_us (monotonic) at the latest; UINT64_MAX: no deadline. Replaces the
      * earlier call. */
     void (*wake_at)(struct p2p_io *, uint64_t at_us);
+    /* Much was freed: the process gives back what it can. May be NULL. */
+    void (*trim)(void);
     /* out is set at once; connected, or err, comes by wake. Returns 0, or a negative code with
      * *sys_errno: nothing was made then. local may be NULL. */
     int (*dial)(struct p2p_io *, const struct io_addr *remote, const struct io_addr *local,

@@ -5,6 +5,9 @@
 #define _GNU_SOURCE
 #include "io/uv_internal.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <assert.h>
 #include <stdlib.h>
 #include <time.h>
@@ -109,9 +112,16 @@ static void uv_io_free(struct p2p_io *base)
         p2p__uv_leave(self);
 }
 
+static void trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 #define COMMON_OPS                                                                                 \
     .name = "uv", .now_us = p2p__uv_now_us, .wall_us = wall_us, .random = random_bytes,            \
-    .mark = p2p__uv_mark, .wake_at = p2p__uv_wake_at, .dial = p2p__uv_dial,                        \
+    .mark = p2p__uv_mark, .wake_at = p2p__uv_wake_at, .dial = p2p__uv_dial, .trim = trim,          \
     .listen = p2p__uv_listen, .adopt = p2p__uv_adopt, .dial_local = p2p__uv_dial_local,            \
     .listen_local = p2p__uv_listen_local, .accept = p2p__uv_accept, .resume = p2p__uv_resume,      \
     .unlisten = p2p__uv_unlisten, .udp = p2p__uv_udp, .resolve = p2p__uv_resolve,                  \
