@@ -88,7 +88,8 @@
       "bytes unread and unsent of all streams of one connection")                                  \
     X(MEMORY_PER_PEER, "memory_per_peer", BYTES, "32M",                                            \
       "bytes unread and unsent of all streams of one peer")                                        \
-    X(MEMORY, "memory", BYTES, "256M", "memory for bytes under way, in all")
+    X(MEMORY, "memory", BYTES, "256M",                                                             \
+      "memory for bytes under way, in all; half of what a control group allows, at most")
 
 #define P2P_VERSION_TEXT "0.1.0"
 

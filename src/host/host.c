@@ -348,6 +348,14 @@ static int set_name_servers(p2p_host *self, p2p_io *io, char *why, size_t why_ca
     return 0;
 }
 
+/* Half of what the process may have, at most: the rest is for objects and the kernel's buffers. */
+static size_t memory_cap(const p2p_host *self, const p2p_io *io)
+{
+    uint64_t cap = (uint64_t)p2p__config_number(self->config, OPTION_MEMORY);
+    uint64_t most = io->ops->memory_max ? io->ops->memory_max() / 2 : UINT64_MAX;
+    return (size_t)(most < cap || (!cap && most < SIZE_MAX / 2) ? most : cap);
+}
+
 static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
 {
     static const char *securities[][2] = {{"noise", "/noise"},
@@ -382,7 +390,7 @@ static int init(p2p_host *self, p2p_io *io, char *why, size_t why_cap)
     p2p__conn_proposals(self->securities, self->proposals);
     self->shard.securities = self->securities;
     self->shard.proposals = self->proposals;
-    rc = p2p__shard_init(&self->shard, (size_t)p2p__config_number(self->config, OPTION_MEMORY));
+    rc = p2p__shard_init(&self->shard, memory_cap(self, io));
     p2p__limits_init(self);
     int managed = p2p__manager_init(self, why, why_cap);
     if (managed == 0)

@@ -237,6 +237,8 @@ struct io_ops {
     int (*interfaces)(struct p2p_io *, struct io_interface *out, size_t cap);
     /* How many descriptors the process may have open now. NULL: as many as it likes. */
     size_t (*fds_max)(struct p2p_io *);
+    /* Bytes of memory that this process may have; UINT64_MAX: not known. May be NULL. */
+    uint64_t (*memory_max)(void);
     /* From now on base.interfaces_changed is called when that list may have changed, or which of
      * its addresses datagrams leave from by default. 0, also when asked again; P2P_ENOTSUP: nobody
      * would tell, ask for the list from time to time instead; P2P_ENOMEM. */

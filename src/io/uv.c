@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "crypto/crypto.h"
+#include "io/memory_limit.h"
 
 _Static_assert(sizeof(uv_thread_t) <= sizeof(uintptr_t), "a thread's id fits an atomic integer");
 
@@ -112,6 +113,11 @@ static void uv_io_free(struct p2p_io *base)
         p2p__uv_leave(self);
 }
 
+static uint64_t memory_max(void)
+{
+    return p2p__memory_limit("/proc/self/cgroup", "/sys/fs/cgroup");
+}
+
 static void trim(void)
 {
 #ifdef __GLIBC__
@@ -127,8 +133,8 @@ static void trim(void)
     .unlisten = p2p__uv_unlisten, .udp = p2p__uv_udp, .resolve = p2p__uv_resolve,                  \
     .resolve_end = p2p__uv_resolve_end, .name_servers = p2p__uv_name_servers,                      \
     .interfaces = p2p__uv_interfaces, .watch_interfaces = p2p__uv_watch_interfaces,                \
-    .fds_max = p2p__uv_fds_max, .post = p2p__uv_post, .on_thread = on_thread, .detach = detach,    \
-    .free = uv_io_free
+    .fds_max = p2p__uv_fds_max, .memory_max = memory_max, .post = p2p__uv_post,                    \
+    .on_thread = on_thread, .detach = detach, .free = uv_io_free
 
 static const struct io_ops loop_ops = {COMMON_OPS};
 
