@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size_t len = p2p__peer_value_encode(&value, bytes, sizeof(bytes));
     if (p2p__peer_value_decode(bytes, len, &again) < 0 || again.count > value.count ||
-        again.record_seq != value.record_seq)
+        again.record_seq != value.record_seq || again.note_count > value.note_count ||
+        again.said.protocol_count > value.said.protocol_count)
         abort();
     for (size_t i = 0; i < again.count; i++)
         if (again.addrs[i].len != value.addrs[i].len ||

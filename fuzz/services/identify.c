@@ -33,12 +33,12 @@ static void check_identity(const p2p_identity *identity)
     p2p_multiaddr addr;
     for (size_t i = 0; i < identity->addr_count; i++) {
         assert(p2p_identity_addr_at(identity, i, &addr) == 0);
-        assert(addr.len > 0 && p2p__identify_addr_len(&addr, peer()) == addr.len);
+        assert(addr.len > 0 && p2p__identity_addr_len(&addr, peer()) == addr.len);
     }
     assert(p2p_identity_addr_at(identity, identity->addr_count, &addr) == P2P_ENOENT);
     for (size_t i = 0; i < identity->protocol_count; i++) {
         size_t len = strlen(identity->protocols[i]);
-        assert(len > 0 && len <= IDENTIFY_PROTOCOL_NAME_MAX);
+        assert(len > 0 && len <= IDENTITY_PROTOCOL_NAME_MAX);
         assert(p2p_identity_supports(identity, identity->protocols[i]));
     }
 }
@@ -58,7 +58,7 @@ static void check_round_trip(const p2p_identity *identity)
     size_t len = 0, used;
     while ((used = p2p__identify_encode(&own, &cursor, wire + len)) > 0)
         len += used;
-    struct identify_msg msg;
+    struct identity_parts msg;
     if (len == 0)
         return;
     assert(cursor.parts <= IDENTIFY_PARTS_MAX);
@@ -71,7 +71,7 @@ static void check_round_trip(const p2p_identity *identity)
 
 static p2p_identity *take(const uint8_t *in, size_t in_len, p2p_identity *known)
 {
-    struct identify_msg msg;
+    struct identity_parts msg;
     int ended = p2p__identify_check(in, in_len, true);
     /* What is forbidden stays so, and what may still become a message has no forbidden part. */
     int so_far = p2p__identify_check(in, in_len, false);
@@ -79,7 +79,7 @@ static p2p_identity *take(const uint8_t *in, size_t in_len, p2p_identity *known)
     if (p2p__identify_decode(in, in_len, peer(), &msg) < 0)
         return known;
     assert(ended == 0);
-    p2p_identity *identity = p2p__identify_merge(known, &msg, peer());
+    p2p_identity *identity = p2p__identity_merge(known, &msg, peer());
     p2p__free(known);
     assert(identity);
     check_identity(identity);

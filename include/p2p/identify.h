@@ -39,6 +39,11 @@ typedef struct p2p_identity {
     p2p_identity_addr observed_addr; /* ours, as it sees us; len 0: not told */
     int signed_record;               /* 1: the addresses are those of its signed peer record */
     uint64_t record_seq;             /* of that record: higher is newer */
+    const uint8_t *record;           /* the envelope of that record, or NULL */
+    size_t record_len;
+    const uint8_t *public_key; /* its protobuf, which the peer id is made of; NULL: not told, or the
+                                  id contains it */
+    size_t public_key_len;
 } p2p_identity;
 
 /* A copy of one of its addresses; P2P_ENOENT past the end. */
@@ -59,7 +64,8 @@ typedef void (*p2p_identify_cb)(void *user, const p2p_identity *identity, const 
 P2P_API int p2p_identify_request(p2p_host *host, const char *target, const p2p_dial_opts *opts,
                                  p2p_identify_cb done, void *user);
 
-/* What is known of a peer that is connected, or NULL. Valid until the return to the loop. */
+/* What the peer said of itself last, connected or remembered (<p2p/peerstore.h>), or NULL. Valid
+ * until the return to the loop. */
 P2P_API const p2p_identity *p2p_identify_peer(const p2p_host *host, const p2p_peer_id *peer);
 
 typedef struct p2p_identify_events {

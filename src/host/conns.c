@@ -144,6 +144,8 @@ static void closed(p2p_conn *conn)
     p2p_error why = p2p__ending_error(&conn->ending);
     log_conn(conn, &why);
     list_remove(&conn->all);
+    if (entry->opened && entry->peer->conns.next == entry->peer->conns.prev)
+        p2p__peer_parting(host, entry->peer);
     list_remove(&entry->of_peer);
     p2p__limits_leave(host, entry);
     if (entry->opened) {

@@ -11,9 +11,11 @@
 #include "host/backoff.h"
 #include "host/config.h"
 #include "host/gater.h"
+#include "host/identity.h"
 #include "host/limits.h"
 #include "host/log.h"
 #include "host/manager.h"
+#include "host/notes.h"
 #include "host/refusals.h"
 #include "host/remember.h"
 #include "transport/transport.h"
@@ -68,9 +70,11 @@ struct peer {
     size_t addr_count;
     struct list conns; /* of conn_entry.of_peer */
     struct peer_load load;
-    struct care *care;            /* manager.c; or NULL */
-    struct keep *keep;            /* keep.c; or NULL */
-    struct dial *dial;            /* under way */
+    struct care *care;      /* manager.c; or NULL */
+    struct keep *keep;      /* keep.c; or NULL */
+    struct dial *dial;      /* under way */
+    p2p_identity *identity; /* what it said of itself; or NULL */
+    struct note *notes;
     uint64_t record_seq;          /* of the newest signed record that was believed */
     bool unsaved, saving, stored; /* remember.c */
 };
@@ -95,13 +99,24 @@ void p2p__peer_release(p2p_host *host, struct peer *peer);
 /* One that a peer told of itself (learned) never shortens or replaces what the application said. */
 int p2p__peer_put_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *addr, int ttl_ms,
                        bool learned);
-/* What a connected peer says of its addresses, for a host that remembers: they replace what it said
- * before, unless they come from an older signed record than one that was believed. */
-void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint64_t record_seq,
-                     const struct p2p__const_iov *addrs, size_t addr_count);
+/* A known address goes: *at. */
+void p2p__peer_drop_addr(struct peer *peer, struct known_addr **at);
+void p2p__peer_free(p2p_host *host, struct peer *peer);
 /* The best open connection, or NULL. */
 p2p_conn *p2p__peer_conn(const p2p_host *host, const struct peer *peer);
 void p2p__peers_fini(p2p_host *host);
+
+/* ---- learn.c ---- */
+
+/* What a connected peer says of its addresses: they replace what it said before, unless they come
+ * from an older signed record than one that was believed. */
+void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint64_t record_seq,
+                     const struct p2p__const_iov *addrs, size_t addr_count);
+/* Takes over what a connected peer said of itself, in the place of what it said before. Returns it,
+ * or NULL: nobody knows that peer, and it is freed. */
+const p2p_identity *p2p__peer_said(p2p_host *host, p2p_identity *identity);
+/* Before its last connection is taken from it. */
+void p2p__peer_parting(p2p_host *host, struct peer *peer);
 
 /* ---- conns.c ---- */
 

@@ -6,8 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <p2p/peerstore.h>
+
+#include "host/identity.h"
+
 enum {
     PEER_VALUE_ADDRS_MAX = 64, /* the rest is left out */
+    PEER_VALUE_NOTES_MAX = P2P_NOTES_MAX,
 };
 
 struct peer_value_addr {
@@ -17,8 +22,15 @@ struct peer_value_addr {
     bool learned;       /* from the peer itself */
 };
 
+struct peer_value_note {
+    struct p2p__const_iov name, bytes;
+};
+
 struct peer_value {
-    uint64_t record_seq; /* of the newest signed record that was believed; 0: none */
+    uint64_t record_seq;        /* of the newest signed record that was believed; 0: none */
+    struct identity_parts said; /* without addresses, the record not verified */
+    size_t note_count;
+    struct peer_value_note notes[PEER_VALUE_NOTES_MAX];
     size_t count;
     struct peer_value_addr addrs[PEER_VALUE_ADDRS_MAX];
 };

@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "codec/addr_copy.h"
-#include "codec/addr_facts.h"
 
 static uint64_t hash_of(const p2p_host *host, const p2p_peer_id *id)
 {
@@ -38,7 +37,7 @@ struct peer *p2p__peer_get(p2p_host *host, const p2p_peer_id *id)
     return peer;
 }
 
-static void drop_addr(struct peer *peer, struct known_addr **at)
+void p2p__peer_drop_addr(struct peer *peer, struct known_addr **at)
 {
     struct known_addr *known = *at;
     *at = known->next;
@@ -55,17 +54,19 @@ static void drop_expired(p2p_host *host, struct peer *peer)
         if ((*at)->expires_us > now)
             at = &(*at)->next;
         else
-            drop_addr(peer, at);
+            p2p__peer_drop_addr(peer, at);
     }
 }
 
-static void peer_free(p2p_host *host, struct peer *peer)
+void p2p__peer_free(p2p_host *host, struct peer *peer)
 {
     p2p__map_remove(&host->peer_map, &peer->node);
     list_remove(&peer->all);
     while (peer->addrs)
-        drop_addr(peer, &peer->addrs);
+        p2p__peer_drop_addr(peer, &peer->addrs);
     p2p__keep_free(host, peer);
+    p2p__notes_free(peer);
+    p2p__free(peer->identity);
     p2p__free(peer->care);
     p2p__free(peer->load.by_slot);
     p2p__free(peer);
@@ -75,16 +76,16 @@ void p2p__peer_release(p2p_host *host, struct peer *peer)
 {
     drop_expired(host, peer);
     if (list_empty(&peer->conns) && !peer->dial && !peer->addrs && peer->load.streams_in == 0 &&
-        !peer->care && !peer->keep) {
+        !peer->care && !peer->keep && !peer->notes) {
         p2p__remember_gone(host, peer);
-        peer_free(host, peer);
+        p2p__peer_free(host, peer);
     }
 }
 
 void p2p__peers_fini(p2p_host *host)
 {
     while (!list_empty(&host->peers))
-        peer_free(host, P2P__CONTAINER(host->peers.next, struct peer, all));
+        p2p__peer_free(host, P2P__CONTAINER(host->peers.next, struct peer, all));
     p2p__map_fini(&host->peer_map);
 }
 
@@ -117,124 +118,6 @@ int p2p__peer_put_addr(p2p_host *host, struct peer *peer, const p2p_multiaddr *a
     peer->addr_count++;
     p2p__remember_peer(host, peer);
     return 0;
-}
-
-/* ---- what peers say of themselves ---- */
-
-static bool only_learned(const struct peer *peer)
-{
-    for (const struct known_addr *known = peer->addrs; known; known = known->next)
-        if (!known->learned)
-            return false;
-    return peer->addrs != NULL;
-}
-
-/* Room for one more peer that told of itself: the one longest known goes, of those that are not
- * connected and that the application has said nothing of. */
-static bool make_room(p2p_host *host)
-{
-    size_t count = 0;
-    struct peer *oldest = NULL;
-    for (struct list *node = host->peers.next; node != &host->peers; node = node->next) {
-        struct peer *peer = P2P__CONTAINER(node, struct peer, all);
-        if (!only_learned(peer))
-            continue;
-        count++;
-        if (!oldest && list_empty(&peer->conns) && !peer->dial && peer->load.streams_in == 0 &&
-            !peer->care && !peer->keep)
-            oldest = peer;
-    }
-    if (count < REMEMBER_LEARNED_PEERS)
-        return true;
-    if (!oldest)
-        return false;
-    p2p__remember_gone(host, oldest);
-    peer_free(host, oldest);
-    return true;
-}
-
-static void forget_learned(struct peer *peer)
-{
-    struct known_addr **at = &peer->addrs;
-    while (*at) {
-        if ((*at)->learned)
-            drop_addr(peer, at);
-        else
-            at = &(*at)->next;
-    }
-}
-
-/* How near the peer is by its nearest connection. One that is not connected is taken at its word.
- */
-static enum addr_reach nearest(const struct peer *peer)
-{
-    enum addr_reach nearest = list_empty(&peer->conns) ? REACH_LOOPBACK : REACH_PUBLIC;
-    for (struct list *node = peer->conns.next; node != &peer->conns; node = node->next) {
-        const p2p_conn *conn = P2P__CONTAINER(node, struct conn_entry, of_peer)->conn;
-        p2p_multiaddr remote;
-        struct addr_facts facts;
-        p2p_conn_remote_addr(conn, &remote);
-        p2p__addr_facts(&remote, &facts);
-        if (facts.kind == KIND_RELAY)
-            continue;
-        if (facts.reach == REACH_NONE) /* this machine, or a wire's other end */
-            facts.reach = REACH_LOOPBACK;
-        if (facts.reach < nearest)
-            nearest = facts.reach;
-    }
-    return nearest;
-}
-
-/* Who is far away knows nothing of this machine's or network's inside; what it says of that would
- * have us dial there. Names would make us ask name servers for whatever a peer likes; paths and
- * numbers, open sockets of this machine. */
-static bool is_credible(enum addr_reach nearest, const p2p_multiaddr *addr)
-{
-    struct addr_facts facts;
-    p2p__addr_facts(addr, &facts);
-    switch (facts.reach) {
-    case REACH_LOOPBACK:
-        return nearest == REACH_LOOPBACK;
-    case REACH_LINK_LOCAL:
-    case REACH_PRIVATE:
-        return nearest <= REACH_PRIVATE;
-    case REACH_PUBLIC:
-        return true;
-    case REACH_NONE:
-    case REACH_UNUSABLE:
-        break;
-    }
-    return false;
-}
-
-void p2p__peer_learn(p2p_host *host, const p2p_peer_id *id, bool is_signed, uint64_t record_seq,
-                     const struct p2p__const_iov *addrs, size_t addr_count)
-{
-    struct peer *peer = p2p__peer_find(host, id);
-    /* What is just said counts until the peer signed something. */
-    if (!host->remember.store || host->closing || !peer || record_seq < peer->record_seq ||
-        (!is_signed && peer->record_seq))
-        return;
-    if (!peer->addrs && !make_room(host))
-        return;
-    forget_learned(peer);
-    if (is_signed)
-        peer->record_seq = record_seq;
-    enum addr_reach near = nearest(peer);
-    size_t taken = 0;
-    for (size_t i = 0; i < addr_count && taken < REMEMBER_LEARNED_MAX; i++) {
-        p2p_multiaddr addr;
-        p2p_peer_id named;
-        struct transport *transport;
-        const char *why;
-        if (p2p_multiaddr_decode(addrs[i].base, addrs[i].len, &addr) < 0)
-            continue;
-        p2p__addr_take_peer(&addr, &named);
-        if (named.len == 0 && is_credible(near, &addr) &&
-            p2p__transport_find(host, &addr, &transport, &why) == 0)
-            taken += p2p__peer_put_addr(host, peer, &addr, REMEMBER_LEARNED_MS, true) == 0;
-    }
-    p2p__remember_peer(host, peer);
 }
 
 /* ---- what an application asks ---- */

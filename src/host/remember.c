@@ -59,6 +59,33 @@ static void load_addr(p2p_host *host, struct peer *peer, const struct peer_value
         (void)p2p__peer_put_addr(host, peer, &addr, ttl_ms, stored->learned);
 }
 
+/* As little believed as when the peer said it: a key must be the id's, a record the peer's own. */
+static void load_said(struct peer *peer, struct peer_value *stored)
+{
+    struct identity_parts *said = &stored->said;
+    p2p_peer_id claimed;
+    if (said->public_key.len &&
+        (p2p_peer_id_from_public_key(said->public_key.base, said->public_key.len, &claimed) < 0 ||
+         !p2p_peer_id_equal(&claimed, &peer->id)))
+        said->public_key.len = 0;
+    said->any_protocols = said->protocol_count > 0;
+    if (said->record.len)
+        (void)p2p__identity_take_record(said, &peer->id);
+    if (said->protocol_count || said->agent.len || said->public_key.len || said->signed_record)
+        peer->identity = p2p__identity_merge(NULL, said, &peer->id); /* or, without memory, not */
+}
+
+static void load_note(struct peer *peer, const struct peer_value_note *stored)
+{
+    char name[P2P_NOTE_NAME_MAX + 1];
+    if (stored->name.len > P2P_NOTE_NAME_MAX)
+        return;
+    memcpy(name, stored->name.base, stored->name.len);
+    name[stored->name.len] = '\0';
+    (void)p2p__note_put(peer, name, stored->bytes.len ? stored->bytes.base : (const uint8_t *)"",
+                        stored->bytes.len);
+}
+
 static bool load_peer(void *user, const uint8_t *key, size_t key_len, const uint8_t *value,
                       size_t value_len)
 {
@@ -76,6 +103,9 @@ static bool load_peer(void *user, const uint8_t *key, size_t key_len, const uint
         return false;
     peer->stored = true;
     peer->record_seq = stored.record_seq;
+    load_said(peer, &stored);
+    for (size_t i = 0; i < stored.note_count; i++)
+        load_note(peer, &stored.notes[i]);
     for (size_t i = stored.count; i-- > 0;) /* they are put in front of each other */
         load_addr(host, peer, &stored.addrs[i]);
     peer->unsaved = false;
@@ -95,11 +125,32 @@ static void arm(p2p_host *host, int after_ms)
     }
 }
 
+static struct p2p__const_iov text_iov(const char *text)
+{
+    return (struct p2p__const_iov){(const uint8_t *)text, strlen(text)};
+}
+
+static void fill_said(const p2p_identity *identity, struct identity_parts *out)
+{
+    out->agent = text_iov(identity->agent);
+    out->protocol_version = text_iov(identity->protocol_version);
+    out->protocol_count = identity->protocol_count;
+    for (size_t i = 0; i < identity->protocol_count; i++)
+        out->protocols[i] = text_iov(identity->protocols[i]);
+    out->public_key = (struct p2p__const_iov){identity->public_key, identity->public_key_len};
+    out->record = (struct p2p__const_iov){identity->record, identity->record_len};
+}
+
 static size_t encode(const p2p_host *host, const struct peer *peer, uint8_t *out, size_t out_cap)
 {
     struct peer_value value = {.record_seq = peer->record_seq};
     uint64_t now_us = io_now_us(host->shard.io);
     int64_t now_s = wall_s(host);
+    if (peer->identity && p2p__identity_size(peer->identity) <= REMEMBER_IDENTITY_MAX)
+        fill_said(peer->identity, &value.said);
+    for (const struct note *note = peer->notes; note; note = note->next)
+        value.notes[value.note_count++] =
+            (struct peer_value_note){text_iov(note->name), {note->bytes, note->len}};
     for (const struct known_addr *known = peer->addrs; known; known = known->next) {
         if (known->expires_us <= now_us)
             continue;
@@ -116,6 +167,11 @@ static size_t encode(const p2p_host *host, const struct peer *peer, uint8_t *out
     return p2p__peer_value_encode(&value, out, out_cap);
 }
 
+static bool is_worth(const struct peer *peer)
+{
+    return peer->addrs || peer->notes;
+}
+
 static int gather(p2p_host *host, struct store_batch *batch, uint8_t *value)
 {
     uint8_t key[KEY_MAX];
@@ -125,7 +181,7 @@ static int gather(p2p_host *host, struct store_batch *batch, uint8_t *value)
         if (!peer->unsaved)
             continue;
         size_t key_len = key_of(peer, key);
-        if (!peer->addrs) {
+        if (!is_worth(peer)) {
             rc = p2p__store_batch_delete(batch, key, key_len);
         } else {
             size_t len = encode(host, peer, value, STORE_VALUE_MAX);
@@ -145,7 +201,7 @@ static bool settle(p2p_host *host, bool saved)
         struct peer *peer = P2P__CONTAINER(node, struct peer, all);
         if (peer->saving && saved) {
             peer->unsaved = false;
-            peer->stored = peer->addrs != NULL;
+            peer->stored = is_worth(peer);
         }
         peer->saving = false;
         all = all && !peer->unsaved;

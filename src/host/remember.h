@@ -13,6 +13,7 @@ enum {
     REMEMBER_RETRY_MS = 60000,              /* when the store could not take them */
     REMEMBER_LEARNED_MS = 24 * 3600 * 1000, /* for which a peer's own addresses are kept */
     REMEMBER_LEARNED_MAX = 16,              /* of one peer */
+    REMEMBER_IDENTITY_MAX = 8 * 1024,       /* bytes of what a peer said of itself */
     REMEMBER_LEARNED_PEERS = 512,           /* half of PEERS_MAX: the rest is the application's */
 };
 

@@ -49,34 +49,22 @@ static void known_free(struct known *known)
 {
     list_remove(&known->all);
     p2p__map_remove(&known->service->by_peer, &known->node);
-    p2p__free(known->identity);
     p2p__free(known);
 }
 
 const p2p_identity *p2p_identify_peer(const p2p_host *host, const p2p_peer_id *peer)
 {
-    struct identify *self = p2p__identify_of(host);
-    struct known *known = self ? p2p__identify_known(self, peer) : NULL;
-    return known ? known->identity : NULL;
+    const struct peer *found = p2p__peer_find(host, peer);
+    return found ? found->identity : NULL;
 }
 
-static void tell_host(const struct known *known)
-{
-    const p2p_identity *identity = known->identity;
-    struct p2p__const_iov addrs[P2P_IDENTITY_ADDRS_MAX];
-    for (size_t i = 0; i < identity->addr_count; i++)
-        addrs[i] = (struct p2p__const_iov){identity->addrs[i].bytes, identity->addrs[i].len};
-    p2p__peer_learn(known->service->host, &known->peer, identity->signed_record != 0,
-                    identity->record_seq, addrs, identity->addr_count);
-}
-
-static void learned(struct known *known)
+static void learned(struct known *known, const p2p_identity *identity)
 {
     struct identify *self = known->service;
-    tell_host(known);
+    known->identified = true;
     p2p__identify_push_to(known);
     if (self->events && self->events->on_identified)
-        self->events->on_identified(self->host, known->identity, self->events_user);
+        self->events->on_identified(self->host, identity, self->events_user);
 }
 
 /* ---- what peers call us ---- */
@@ -176,13 +164,13 @@ int p2p_identify_observed(const p2p_host *host, size_t index, p2p_observed *out)
 static p2p_identity *read_identity(p2p_stream *stream, const p2p_identity *before, int *code)
 {
     size_t len;
-    struct identify_msg msg;
+    struct identity_parts msg;
     const uint8_t *bytes = p2p_stream_peek(stream, &len);
     const p2p_peer_id *peer = p2p_conn_peer(p2p_stream_conn(stream));
     *code = p2p__identify_decode(bytes, len, peer, &msg);
     if (*code < 0)
         return NULL;
-    p2p_identity *identity = p2p__identify_merge(before, &msg, peer);
+    p2p_identity *identity = p2p__identity_merge(before, &msg, peer);
     *code = identity ? 0 : P2P_ENOMEM;
     return identity;
 }
@@ -196,14 +184,15 @@ int p2p__identify_receive(p2p_stream *stream, const p2p_identity **out)
     *out = NULL;
     if (!known)
         return P2P_ENOENT;
-    p2p_identity *identity = read_identity(stream, known->identity, &code);
+    p2p_identity *identity =
+        read_identity(stream, p2p_identify_peer(self->host, &known->peer), &code);
     if (!identity)
         return code;
-    p2p__free(known->identity);
-    known->identity = identity;
-    *out = identity;
+    *out = p2p__peer_said(self->host, identity);
+    if (!*out)
+        return P2P_ECLOSED;
     note_observed(self, p2p_stream_conn(stream), identity);
-    learned(known);
+    learned(known, identity);
     return 0;
 }
 

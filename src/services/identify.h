@@ -20,9 +20,9 @@ struct known {
     struct list all;
     struct identify *service;
     p2p_peer_id peer;
-    p2p_identity *identity; /* or NULL */
     uint32_t conns;
     uint32_t told;      /* the version of us that it has; 0: none */
+    bool identified;    /* on one of its connections now */
     bool pushing;       /* a push to it is under way */
     uint64_t tokens_us; /* its bucket of pushes to us, as time */
     uint64_t bucket_us; /* when that was right */

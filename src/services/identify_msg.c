@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "codec/peer_record.h"
 #include "codec/protobuf.h"
-#include "codec/utf8.h"
 #include "codec/varint.h"
 
 enum {
@@ -113,42 +111,7 @@ static struct p2p__const_iov field_iov(const struct pb_field *field)
     return (struct p2p__const_iov){field->bytes, field->bytes_len};
 }
 
-size_t p2p__identify_addr_len(const p2p_multiaddr *addr, const p2p_peer_id *peer)
-{
-    p2p_multiaddr_component part = {0}, last = {0};
-    size_t offset = 0, last_at = 0, at = 0;
-    while (p2p_multiaddr_next(addr, &offset, &part) == 1) {
-        last = part;
-        last_at = at;
-        at = offset;
-    }
-    if (last.code != P2P_MA_P2P)
-        return addr->len;
-    p2p_peer_id named;
-    bool own = p2p_peer_id_decode(last.value, last.value_len, &named) == 0 &&
-               p2p_peer_id_equal(&named, peer);
-    return own ? last_at : 0;
-}
-
-static void add_addr(struct identify_msg *out, struct p2p__const_iov bytes, const p2p_peer_id *peer)
-{
-    p2p_multiaddr addr;
-    if (out->addr_count == P2P_IDENTITY_ADDRS_MAX ||
-        p2p_multiaddr_decode(bytes.base, bytes.len, &addr) < 0)
-        return;
-    bytes.len = p2p__identify_addr_len(&addr, peer);
-    if (bytes.len > 0)
-        out->addrs[out->addr_count++] = bytes;
-}
-
-static void add_protocol(struct identify_msg *out, struct p2p__const_iov name)
-{
-    if (out->protocol_count < P2P_IDENTITY_PROTOCOLS_MAX && name.len > 0 &&
-        name.len <= IDENTIFY_PROTOCOL_NAME_MAX && p2p__utf8_printable(name.base, name.len))
-        out->protocols[out->protocol_count++] = name;
-}
-
-static void add_field(struct identify_msg *out, const struct pb_field *field,
+static void add_field(struct identity_parts *out, const struct pb_field *field,
                       const p2p_peer_id *peer)
 {
     if (field->wire != PB_LEN)
@@ -159,11 +122,11 @@ static void add_field(struct identify_msg *out, const struct pb_field *field,
         break;
     case FIELD_LISTEN_ADDR:
         out->any_addrs = true;
-        add_addr(out, field_iov(field), peer);
+        p2p__identity_add_addr(out, field_iov(field), peer);
         break;
     case FIELD_PROTOCOL:
         out->any_protocols = true;
-        add_protocol(out, field_iov(field));
+        p2p__identity_add_protocol(out, field_iov(field));
         break;
     case FIELD_OBSERVED_ADDR:
         out->observed = field_iov(field);
@@ -180,23 +143,8 @@ static void add_field(struct identify_msg *out, const struct pb_field *field,
     }
 }
 
-/* What a peer signed itself counts more than what it just says. */
-static void take_record(struct identify_msg *out, const p2p_peer_id *peer)
-{
-    struct p2p__peer_record record;
-    if (!out->record.base ||
-        p2p__peer_record_open(out->record.base, out->record.len, &record) < 0 ||
-        !p2p_peer_id_equal(&record.peer, peer))
-        return;
-    out->signed_record = out->any_addrs = true;
-    out->record_seq = record.seq;
-    out->addr_count = 0;
-    for (size_t i = 0; i < record.addr_count; i++)
-        add_addr(out, record.addrs[i], peer);
-}
-
 int p2p__identify_decode(const uint8_t *in, size_t in_len, const p2p_peer_id *peer,
-                         struct identify_msg *out)
+                         struct identity_parts *out)
 {
     memset(out, 0, sizeof(*out));
     int rc = p2p__identify_check(in, in_len, true);
@@ -223,7 +171,8 @@ int p2p__identify_decode(const uint8_t *in, size_t in_len, const p2p_peer_id *pe
     if (out->observed.base &&
         p2p_multiaddr_decode(out->observed.base, out->observed.len, &observed) < 0)
         out->observed = (struct p2p__const_iov){0};
+    /* One that is no record of this peer's is as good as none. */
     if (rc == 0)
-        take_record(out, peer);
+        (void)p2p__identity_take_record(out, peer);
     return rc;
 }

@@ -1,5 +1,5 @@
 /* The Identify message (libp2p specs, identify) as pure functions: our own in parts, a peer's
- * checked, decoded and merged into what is known of it. On the wire it is one or several
+ * checked and decoded. On the wire it is one or several
  * length-prefixed parts; as in protobuf, the message is what they make one behind the other. */
 #ifndef P2P_SERVICES_IDENTIFY_MSG_H
 #define P2P_SERVICES_IDENTIFY_MSG_H
@@ -9,6 +9,7 @@
 #include <p2p/identify.h>
 
 #include "crypto/crypto.h"
+#include "host/identity.h"
 
 enum {
     IDENTIFY_PART_MAX = 8 * 1024, /* bytes that we read; what go-libp2p reads */
@@ -17,7 +18,6 @@ enum {
                                      than 4 KiB, and only the first part */
     /* All that can be on a stream before it is one part or one byte too much. */
     IDENTIFY_WIRE_MAX = IDENTIFY_PARTS_MAX * (IDENTIFY_PART_MAX + 2),
-    IDENTIFY_PROTOCOL_NAME_MAX = 255, /* bytes; nobody could register a longer one here */
 };
 
 /* What we say; everything is borrowed. An iov without bytes is left out. */
@@ -45,33 +45,11 @@ size_t p2p__identify_encode(const struct identify_own *own, struct identify_curs
  * and, when nothing more will come, P2P_ETRUNCATED if it is none. */
 int p2p__identify_check(const uint8_t *in, size_t in_len, bool ended);
 
-/* A peer's message, as views. A field that it did not mention has no base. */
-struct identify_msg {
-    struct p2p__const_iov public_key, observed, record, protocol_version, agent;
-    struct p2p__const_iov addrs[P2P_IDENTITY_ADDRS_MAX];
-    size_t addr_count;
-    struct p2p__const_iov protocols[P2P_IDENTITY_PROTOCOLS_MAX];
-    size_t protocol_count;
-    bool any_addrs, any_protocols; /* mentioned, even if none of them is of use */
-    bool signed_record;            /* addrs are the record's */
-    uint64_t record_seq;
-};
-
 /* All parts of a message of this peer. Addresses and protocols that are malformed, and those above
  * the caps, are left out, and so is a signed record that is not this peer's or does not verify.
  * 0; P2P_EPROTO or what p2p__identify_check says; P2P_EPEERID or P2P_EKEY if it claims to be
  * another peer: nothing of it may then be used. */
 int p2p__identify_decode(const uint8_t *in, size_t in_len, const p2p_peer_id *peer,
-                         struct identify_msg *out);
-
-/* What was known (NULL: nothing) with what the message mentions in its place, in one allocation
- * that p2p__free frees. A signed record older than the known one changes nothing. NULL: no memory.
- */
-p2p_identity *p2p__identify_merge(const p2p_identity *known, const struct identify_msg *msg,
-                                  const p2p_peer_id *peer);
-
-/* Without a trailing /p2p/PEER of this very peer; addresses of others are not its own. The length
- * to keep, 0 to drop it. */
-size_t p2p__identify_addr_len(const p2p_multiaddr *addr, const p2p_peer_id *peer);
+                         struct identity_parts *out);
 
 #endif

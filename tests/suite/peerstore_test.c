@@ -79,11 +79,15 @@ static void remembers(enum world_kind kind)
     const char *const options[] = {option, NULL};
     p2p_host *b = world_host(&world, NULL);
     p2p_host *a = world_host(&world, options);
+    const p2p_peer_id first = *p2p_host_peer(a);
     assert_int_equal(connect_to(&world, a, world_addr(b, addr, sizeof addr)), 0);
     assert_true(world_until(&world, knows_one, a, 5000));
-    /* b has no store, and takes nobody's word. */
+    /* b has no store: it remembers from the end of the connection on. */
     assert_int_equal(p2p_host_known_peer(b, 0, &id), P2P_ENOENT);
     close_host(&world, 1);
+    assert_true(world_until(&world, knows_one, b, 5000));
+    assert_int_equal(p2p_host_known_peer(b, 0, &id), 0);
+    assert_true(p2p_peer_id_equal(&id, &first));
 
     /* Another host on the same store. */
     p2p_host *c = world_host(&world, options);
