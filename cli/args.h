@@ -28,6 +28,7 @@ enum option_id {
     OPT_CONTROL,
     OPT_VIA,
     OPT_STDIO,
+    OPT_KNOWN,
     OPT_SET,
     OPT_JSON,
     OPT_HELP,

@@ -208,17 +208,6 @@ static void on_limit(p2p_host *host, const p2p_error *why, void *user)
     show(self, &line);
 }
 
-static void on_warning(p2p_host *host, const p2p_error *why, void *user)
-{
-    struct text line = {0};
-    (void)host;
-    (void)user;
-    text_add(&line, "p2p: ");
-    text_add_safe(&line, why->message);
-    fprintf(stderr, "%s\n", line.data);
-    text_free(&line);
-}
-
 static void on_log(p2p_host *host, p2p_log_level level, const char *noun, const char *text,
                    void *user)
 {
@@ -239,7 +228,7 @@ static void on_hangup(struct session *session)
     if (p2p_host_reload(session->host, &err) == 0)
         fputs("p2p: read the certificates again\n", stderr);
     else if (err)
-        on_warning(session->host, err, session);
+        session_on_warning(session->host, err, session);
     p2p_error_free(err);
 }
 
@@ -250,7 +239,7 @@ static const p2p_host_events events = {
     .on_listening = on_listening,
     .on_unlistening = on_unlistening,
     .on_limit = on_limit,
-    .on_warning = on_warning,
+    .on_warning = session_on_warning,
     .on_log = on_log,
 };
 

@@ -89,6 +89,44 @@ static bool answer_peers(void *user, const struct json_value *request, struct te
     return conns != NULL;
 }
 
+/* ---- known ---- */
+
+static void add_known_peer(struct text *out, const p2p_host *host, const p2p_peer_id *id)
+{
+    char peer[P2P_PEER_ID_TEXT_MAX], text[P2P_MULTIADDR_TEXT_MAX];
+    const p2p_identity *identity = p2p_identify_peer(host, id);
+    p2p_multiaddr addr;
+    (void)p2p_peer_id_format(id, peer, sizeof(peer));
+    json_begin(out, "known");
+    json_string(out, "peer", peer);
+    json_bool(out, "connected", p2p_host_conn(host, id) != NULL);
+    json_string(out, "agent", identity ? identity->agent : NULL);
+    json_bool(out, "signed_record", identity && identity->signed_record);
+    json_open(out, "addrs", '[');
+    for (size_t i = 0; p2p_host_known_addr(host, id, i, &addr) == 0; i++) {
+        (void)p2p_multiaddr_format(&addr, text, sizeof(text));
+        json_string(out, NULL, text);
+    }
+    json_close(out, ']');
+    json_open(out, "protocols", '[');
+    for (size_t i = 0; identity && i < identity->protocol_count; i++)
+        json_string(out, NULL, identity->protocols[i]);
+    json_close(out, ']');
+    json_end(out);
+}
+
+static bool answer_known(void *user, const struct json_value *request, struct text *out,
+                         const char **why)
+{
+    const p2p_host *host = user;
+    p2p_peer_id peer;
+    (void)request;
+    (void)why;
+    for (size_t i = 0; p2p_host_known_peer(host, i, &peer) == 0; i++)
+        add_known_peer(out, host, &peer);
+    return true;
+}
+
 /* ---- addrs ---- */
 
 static void add_addr(struct text *out, const char *kind, const p2p_multiaddr *addr)
@@ -149,6 +187,7 @@ static bool answer_addrs(void *user, const struct json_value *request, struct te
 const struct control_request node_requests[] = {
     {"node", answer_node},
     {"peers", answer_peers},
+    {"known", answer_known},
     {"addrs", answer_addrs},
     {NULL, NULL},
 };

@@ -41,8 +41,27 @@ static void show_peer(const struct json_value *object, struct text *out)
         add_conn(conn, peer ? peer : "", agent, out);
 }
 
+static void show_known(const struct json_value *object, struct text *out)
+{
+    const char *peer = json_text(object, "peer"), *agent = json_text(object, "agent");
+    const struct json_value *addrs = json_get(object, "addrs");
+    text_add_safe(out, peer ? peer : "");
+    text_add(out, json_true(object, "connected") ? " connected" : " not connected");
+    for (const struct json_value *addr = addrs ? addrs->first : NULL; addr; addr = addr->next) {
+        text_add(out, " ");
+        text_add_safe(out, addr->text ? addr->text : "");
+    }
+    if (agent) {
+        text_add(out, " ");
+        text_add_safe(out, agent);
+    }
+    text_add(out, "\n");
+}
+
 int peers_run(struct cli *cli)
 {
+    if (args_value(&cli->args, OPT_KNOWN))
+        return ask(cli, "{\"request\":\"known\"}", show_known);
     return ask(cli, "{\"request\":\"peers\"}", show_peer);
 }
 

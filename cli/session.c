@@ -159,8 +159,20 @@ static void on_host_connected(p2p_host *host, p2p_conn *conn, void *user)
         self->on_connected(self, conn);
 }
 
+void session_on_warning(p2p_host *host, const p2p_error *why, void *user)
+{
+    struct text line = {0};
+    (void)host;
+    session_clear_progress(user);
+    text_add(&line, "p2p: ");
+    text_add_safe(&line, why->message);
+    fprintf(stderr, "%s\n", line.data);
+    text_free(&line);
+}
+
 static const p2p_host_events dialing_events = {
     .size = sizeof(dialing_events),
+    .on_warning = session_on_warning,
     .on_connected = on_host_connected,
 };
 

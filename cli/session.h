@@ -54,6 +54,8 @@ void session_fail(struct session *self, const p2p_error *why);
 int session_run(struct session *self);
 /* Call it before something is shown; shows nothing more until progress is due again. */
 void session_clear_progress(struct session *self);
+/* user: the session. */
+void session_on_warning(p2p_host *host, const p2p_error *why, void *user);
 
 /* The facts of a connection, as members of an object. */
 void json_conn(struct text *line, p2p_conn *conn);

@@ -121,7 +121,8 @@ static struct p2p__const_iov record_of(const p2p_identity *out, const p2p_identi
 {
     if (!out->signed_record)
         return (struct p2p__const_iov){0};
-    return fresh_addrs ? said->record : (struct p2p__const_iov){known->record, known->record_len};
+    return fresh_addrs || !known ? said->record
+                                 : (struct p2p__const_iov){known->record, known->record_len};
 }
 
 static struct p2p__const_iov key_of(const p2p_identity *out, const p2p_identity *known,

@@ -213,16 +213,18 @@ static int save(p2p_host *host)
 {
     struct remember *self = &host->remember;
     uint8_t *value = p2p__alloc(STORE_VALUE_MAX);
+    struct list *last_gone = self->gone.changes.prev;
     int rc = value ? gather(host, &self->gone, value) : P2P_ENOMEM;
     p2p__free(value);
     if (rc == 0 && !list_empty(&self->gone.changes))
         rc = self->store->ops->commit(self->store, &self->gone);
-    p2p__store_batch_fini(&self->gone);
+    /* Of a commit that failed: whoever is still here is gathered again, nobody else would be. */
+    p2p__store_batch_cut(&self->gone, rc < 0 ? last_gone : &self->gone.changes);
     bool all = settle(host, rc == 0);
     if (rc < 0 && !self->failing)
         p2p__host_warn(host, rc, rc == P2P_ENOMEM ? p2p_code_text(rc) : self->store->why);
     self->failing = rc < 0;
-    if (!all && !host->closing)
+    if ((!all || rc < 0) && !host->closing)
         arm(host, rc < 0 ? REMEMBER_RETRY_MS : 0);
     return rc;
 }
@@ -280,6 +282,7 @@ void p2p__remember_close(p2p_host *host)
         return;
     while (save(host) == 0 && !settle(host, false))
         continue;
+    p2p__store_batch_fini(&self->gone);
     self->store->ops->close(self->store);
     self->store = NULL;
 }

@@ -17,6 +17,16 @@ void p2p__store_batch_fini(struct store_batch *self)
     self->bytes = 0;
 }
 
+void p2p__store_batch_cut(struct store_batch *self, struct list *last)
+{
+    while (self->changes.prev != last) {
+        struct store_change *change = P2P__CONTAINER(self->changes.prev, struct store_change, node);
+        self->bytes -= change->key_len + change->value_len;
+        list_remove(&change->node);
+        p2p__free(change);
+    }
+}
+
 static int add(struct store_batch *self, bool remove, const void *key, size_t key_len,
                const void *value, size_t value_len)
 {

@@ -36,6 +36,8 @@ struct store_batch {
 
 void p2p__store_batch_init(struct store_batch *self);
 void p2p__store_batch_fini(struct store_batch *self); /* and empty again */
+/* Only those remain that came before `last`, itself included (a node of changes, or its head). */
+void p2p__store_batch_cut(struct store_batch *self, struct list *last);
 /* Copied; later changes win. P2P_ETOOBIG (key or value), P2P_ELIMIT (the batch is full: commit it),
  * P2P_ENOMEM. */
 int p2p__store_batch_put(struct store_batch *self, const void *key, size_t key_len,

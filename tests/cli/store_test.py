@@ -33,6 +33,16 @@ class StoreTest(unittest.TestCase):
             node = Node(*self.option, env=self.env)
             self.assertEqual(self.known(), expected)
             self.assertIn(f"known {peer.addr}\n", run("addrs", env=self.env)[1].decode())
+            code, out, err = run("peers", "--known", "--json", env=self.env)
+            self.assertEqual((code, err), (0, ""))
+            who, = objects(out)
+            self.assertEqual(list(who), ["event", "peer", "connected", "agent", "signed_record",
+                                         "addrs", "protocols"])
+            self.assertEqual((who["peer"], who["connected"], who["signed_record"], who["addrs"]),
+                             (name, False, True, [where]))
+            self.assertIn("/p2p/echo/1.0.0", who["protocols"])
+            self.assertEqual(run("peers", "--known", env=self.env)[1].decode(),
+                             f"{name} not connected {where} {who['agent']}\n")
             node.stop()
         code, _, err = run("ping", name, "-c", 1, *self.option)
         self.assertEqual((code, err), (0, ""))
@@ -47,6 +57,16 @@ class StoreTest(unittest.TestCase):
         node.stop()
         self.assertRegex(node.stderr, rf"\Ap2p: cannot open {path}: it is damaged[^\n]*\n\Z")
         self.assertEqual(path.read_bytes(), before)
+
+    def test_who_dials_is_told_of_a_store_that_cannot_be_opened(self):
+        peer = Node()
+        self.addCleanup(peer.stop)
+        path = self.folder / "no/such/folder"
+        for command in ("ping", "-c", 1), ("identify",), ("perf", "--upload", 1, "--download", 1):
+            code, out, err = run(command[0], peer.addr, *command[1:], "-o", f"store={path}")
+            self.assertEqual(code, 0)
+            self.assertTrue(out)
+            self.assertEqual(err, f"p2p: cannot open {path}: No such file or directory\n")
 
 
 if __name__ == "__main__":

@@ -156,6 +156,46 @@ static void test_all_of_it_survives_a_restart(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
+static int fail_commit(struct store *store, const struct store_batch *batch)
+{
+    (void)batch;
+    snprintf(store->why, sizeof(store->why), "no");
+    return P2P_EWRITE;
+}
+
+/* Who was forgotten while the store could not write does not come back. */
+static void test_a_failed_deletion_is_repeated(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    struct world world;
+    const char *const options[] = {option, NULL};
+    p2p_peer_id found;
+    size_t len;
+    world_init(&world, WORLD_SIM, 1, true);
+    p2p_host *b = world_host(&world, NULL), *a = world_host(&world, options);
+    const p2p_peer_id *id = p2p_host_peer(b);
+    assert_int_equal(p2p_host_note(a, id, "x", "x", 1), 0);
+    world_run(&world, REMEMBER_SAVE_MS * 2);
+    const struct store_ops *ops = a->remember.store->ops;
+    struct store_ops failing = *ops;
+    failing.commit = fail_commit;
+    a->remember.store->ops = &failing;
+    assert_int_equal(p2p_host_forget(a, id), 0);
+    world_run(&world, REMEMBER_SAVE_MS * 2);
+    assert_true(a->remember.failing);
+    a->remember.store->ops = ops;
+    world_run(&world, REMEMBER_RETRY_MS + 1000);
+    assert_false(a->remember.failing);
+    close_host(&world, 1);
+    p2p_host *c = world_host(&world, options);
+    assert_null(p2p_host_noted(c, id, "x", &len));
+    assert_int_equal(p2p_host_known_peer(c, 0, &found), P2P_ENOENT);
+    world_fini(&world);
+    assert_int_equal(unlink(file), 0);
+}
+
 /* ---- what is too much ---- */
 
 /* The longest that is remembered, and one byte more. */
@@ -337,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_knows_who_left_uv),
         cmocka_unit_test(test_knows_who_left_sim),
         cmocka_unit_test(test_all_of_it_survives_a_restart),
+        cmocka_unit_test(test_a_failed_deletion_is_repeated),
         cmocka_unit_test(test_long_speeches_are_not_remembered),
         cmocka_unit_test(test_notes_have_limits),
         cmocka_unit_test(test_newer_records_win_and_forged_ones_never_enter),
