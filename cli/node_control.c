@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <p2p/identify.h>
+#include <p2p/peerstore.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,7 @@ static void add_known_peer(struct text *out, const p2p_host *host, const p2p_pee
     json_begin(out, "known");
     json_string(out, "peer", peer);
     json_bool(out, "connected", p2p_host_conn(host, id) != NULL);
+    json_bool(out, "bootstrap", p2p_host_is_bootstrap(host, id) != 0);
     json_string(out, "agent", identity ? identity->agent : NULL);
     json_bool(out, "signed_record", identity && identity->signed_record);
     json_open(out, "addrs", '[');

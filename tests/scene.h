@@ -14,6 +14,7 @@
 #include "host/host.h"
 #include "tests/echo.h"
 #include "tests/fds.h"
+#include "tests/known.h"
 #include "tests/raw_peer.h"
 
 enum {
@@ -87,6 +88,7 @@ static inline void scene_count_memory(void)
 
 static inline struct scene_load scene_load(const struct scene *self)
 {
+    forget_known(self->victim);
     const p2p_host *host = self->victim;
     struct scene_load load = {
         .pool = host->shard.pool.used_bytes,

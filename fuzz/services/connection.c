@@ -14,6 +14,7 @@
 #include "../../tests/fake_dialer.h"
 #include "host/host.h"
 #include "muxer/yamux.h"
+#include "tests/known.h"
 
 enum mode {
     RAW,    /* the wire's bytes */
@@ -247,6 +248,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(host->shard.pool.used_bytes == 0);
     assert(host->limits.conns_in == 0 && host->limits.half_open == 0 &&
            host->limits.proven_in == 0);
+    forget_known(host);
     assert(list_empty(&host->peers));
     bool over = false;
     p2p_host_close(host, closed, &over);

@@ -51,6 +51,11 @@ P2P_API const void *p2p_host_noted(const p2p_host *host, const p2p_peer_id *peer
 /* The name of the peer's i-th note, or NULL past the end. Valid as p2p_host_noted. */
 P2P_API const char *p2p_host_note_name(const p2p_host *host, const p2p_peer_id *peer, size_t index);
 
+/* 1: others are found through it: the option "bootstrap" names it, or it is one of the at most 32
+ * that the host dialed and that stayed for half a minute or more, while that option was set. Their
+ * addresses are remembered for a week. */
+P2P_API int p2p_host_is_bootstrap(const p2p_host *host, const p2p_peer_id *peer);
+
 /* Forgets all of that, in the store too; what a connected peer says from now on is learned again.
  * Connections, tags and protection stay. P2P_ENOENT: nothing was known. */
 P2P_API int p2p_host_forget(p2p_host *host, const p2p_peer_id *peer);

@@ -57,6 +57,10 @@
     X(CONNS_LOW, "conns_low", INT, "160", "how many are left then")                                \
     X(CONNS_GRACE, "conns_grace", MS, "20s", "for how long a new connection is safe from that")    \
     X(KEEP, "keep", LIST, "", "peers to connect to, again whenever the connection has ended")      \
+    X(BOOTSTRAP, "bootstrap", LIST, "",                                                            \
+      "peers to find others through: dialed while fewer than 4 connections are open, and with "    \
+      "them "                                                                                      \
+      "those that stayed before")                                                                  \
     X(ALLOW, "allow", LIST, "",                                                                    \
       "peer ids, addresses and subnets (10.0.0.0/8) to talk to; empty: to all")                    \
     X(DENY, "deny", LIST, "", "those not to talk to, even if they are allowed")                    \

@@ -500,6 +500,8 @@ static int keep_all(p2p_host *self, p2p_error **err)
 {
     char why[512];
     int rc = p2p__keep_init(self, why, sizeof(why));
+    if (rc == 0)
+        rc = p2p__bootstrap_init(self, why, sizeof(why));
     if (rc < 0)
         p2p__host_error(err, rc, 0, why);
     return rc;

@@ -9,6 +9,7 @@
 #include "conn/conn.h"
 #include "host/announce.h"
 #include "host/backoff.h"
+#include "host/bootstrap.h"
 #include "host/config.h"
 #include "host/gater.h"
 #include "host/identity.h"
@@ -75,7 +76,8 @@ struct peer {
     struct dial *dial;      /* under way */
     p2p_identity *identity; /* what it said of itself; or NULL */
     struct note *notes;
-    uint64_t record_seq;          /* of the newest signed record that was believed */
+    int64_t lasted_s;    /* bootstrap.c: wall time when it was last seen to stay; 0: never */
+    uint64_t record_seq; /* of the newest signed record that was believed */
     bool unsaved, saving, stored; /* remember.c */
 };
 
@@ -233,6 +235,7 @@ struct p2p_host {
     struct limits limits;
     struct announce announce;
     struct manager manager;
+    struct bootstrap bootstrap;
     struct gater gater;
     struct refusals refusals;
     struct log log;

@@ -28,7 +28,7 @@ static bool make_room(p2p_host *host)
             continue;
         count++;
         if (!oldest && list_empty(&peer->conns) && !peer->dial && peer->load.streams_in == 0 &&
-            !peer->care && !peer->keep && !peer->notes)
+            !peer->care && !peer->keep && !peer->notes && !peer->lasted_s)
             oldest = peer;
     }
     if (count < REMEMBER_LEARNED_PEERS)
@@ -102,6 +102,7 @@ static void put_credible(p2p_host *host, struct peer *peer, enum addr_reach near
                          const struct p2p__const_iov *addrs, size_t addr_count)
 {
     size_t taken = 0;
+    int ttl_ms = peer->lasted_s ? BOOTSTRAP_KEPT_MS : REMEMBER_LEARNED_MS;
     for (size_t i = 0; i < addr_count && taken < REMEMBER_LEARNED_MAX; i++) {
         p2p_multiaddr addr;
         p2p_peer_id named;
@@ -112,7 +113,7 @@ static void put_credible(p2p_host *host, struct peer *peer, enum addr_reach near
         p2p__addr_take_peer(&addr, &named);
         if (named.len == 0 && is_credible(near, &addr) &&
             p2p__transport_find(host, &addr, &transport, &why) == 0)
-            taken += p2p__peer_put_addr(host, peer, &addr, REMEMBER_LEARNED_MS, true) == 0;
+            taken += p2p__peer_put_addr(host, peer, &addr, ttl_ms, true) == 0;
     }
 }
 
@@ -243,6 +244,7 @@ int p2p_host_forget(p2p_host *host, const p2p_peer_id *id)
     p2p__free(peer->identity);
     peer->identity = NULL;
     peer->record_seq = 0;
+    peer->lasted_s = 0;
     p2p__remember_peer(host, peer);
     p2p__peer_release(host, peer);
     return 0;

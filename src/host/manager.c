@@ -264,4 +264,5 @@ void p2p__manager_close(p2p_host *host)
 {
     timer_set(&host->shard, &host->manager.timer, HEAP_NEVER);
     p2p__keep_stop(host);
+    p2p__bootstrap_close(host);
 }

@@ -13,6 +13,7 @@ enum {
     FIELD_PUBLIC_KEY = 6,
     FIELD_RECORD = 7,
     FIELD_NOTE = 8,
+    FIELD_LASTED = 9,
     ADDR_BYTES = 1,
     ADDR_EXPIRES = 2,
     ADDR_LEARNED = 3,
@@ -81,12 +82,14 @@ int p2p__peer_value_decode(const uint8_t *in, size_t in_len, struct peer_value *
     struct pb_in left = p2p__pb_in(in, in_len);
     struct pb_field field;
     int rc;
-    out->record_seq = 0;
+    out->record_seq = out->lasted_s = 0;
     out->count = out->note_count = 0;
     memset(&out->said, 0, sizeof(out->said));
     while ((rc = p2p__pb_next(&left, &field)) > 0) {
         if (p2p__pb_is(&field, FIELD_RECORD_SEQ, PB_VARINT)) {
             out->record_seq = field.value;
+        } else if (p2p__pb_is(&field, FIELD_LASTED, PB_VARINT)) {
+            out->lasted_s = field.value;
         } else if (p2p__pb_is(&field, FIELD_ADDR, PB_LEN) && out->count < PEER_VALUE_ADDRS_MAX) {
             struct peer_value_addr *addr = &out->addrs[out->count];
             rc = decode_addr(p2p__pb_sub(&field), addr);
@@ -126,6 +129,8 @@ size_t p2p__peer_value_encode(const struct peer_value *self, uint8_t *out, size_
 {
     struct pb_out to = p2p__pb_out(out, out_cap);
     p2p__pb_put_varint(&to, FIELD_RECORD_SEQ, self->record_seq);
+    if (self->lasted_s)
+        p2p__pb_put_varint(&to, FIELD_LASTED, self->lasted_s);
     encode_said(&self->said, &to);
     for (size_t i = 0; i < self->note_count; i++) {
         size_t mark = p2p__pb_begin(&to, FIELD_NOTE);

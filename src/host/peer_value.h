@@ -28,6 +28,7 @@ struct peer_value_note {
 
 struct peer_value {
     uint64_t record_seq;        /* of the newest signed record that was believed; 0: none */
+    uint64_t lasted_s;          /* when it was last seen to stay, wall time; 0: never */
     struct identity_parts said; /* without addresses, the record not verified */
     size_t note_count;
     struct peer_value_note notes[PEER_VALUE_NOTES_MAX];

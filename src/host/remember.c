@@ -103,6 +103,7 @@ static bool load_peer(void *user, const uint8_t *key, size_t key_len, const uint
         return false;
     peer->stored = true;
     peer->record_seq = stored.record_seq;
+    peer->lasted_s = stored.lasted_s <= INT64_MAX ? (int64_t)stored.lasted_s : 0;
     load_said(peer, &stored);
     for (size_t i = 0; i < stored.note_count; i++)
         load_note(peer, &stored.notes[i]);
@@ -143,7 +144,8 @@ static void fill_said(const p2p_identity *identity, struct identity_parts *out)
 
 static size_t encode(const p2p_host *host, const struct peer *peer, uint8_t *out, size_t out_cap)
 {
-    struct peer_value value = {.record_seq = peer->record_seq};
+    struct peer_value value = {.record_seq = peer->record_seq,
+                               .lasted_s = (uint64_t)peer->lasted_s};
     uint64_t now_us = io_now_us(host->shard.io);
     int64_t now_s = wall_s(host);
     if (peer->identity && p2p__identity_size(peer->identity) <= REMEMBER_IDENTITY_MAX)

@@ -36,8 +36,8 @@ class StoreTest(unittest.TestCase):
             code, out, err = run("peers", "--known", "--json", env=self.env)
             self.assertEqual((code, err), (0, ""))
             who, = objects(out)
-            self.assertEqual(list(who), ["event", "peer", "connected", "agent", "signed_record",
-                                         "addrs", "protocols"])
+            self.assertEqual(list(who), ["event", "peer", "connected", "bootstrap", "agent",
+                                         "signed_record", "addrs", "protocols"])
             self.assertEqual((who["peer"], who["connected"], who["signed_record"], who["addrs"]),
                              (name, False, True, [where]))
             self.assertIn("/p2p/echo/1.0.0", who["protocols"])

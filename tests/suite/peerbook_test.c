@@ -9,6 +9,7 @@
 
 #include "codec/peer_record.h"
 #include "host/host.h"
+#include "host/peer_value.h"
 #include "tests/world.h"
 
 static char folder[] = "/tmp/p2p-peerbook-XXXXXX";
@@ -196,6 +197,64 @@ static void test_a_failed_deletion_is_repeated(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
+static void write_value(const p2p_peer_id *id, const struct peer_value *value)
+{
+    static uint8_t bytes[STORE_VALUE_MAX];
+    uint8_t key[5 + sizeof(id->bytes)] = "peer/";
+    char why[STORE_WHY_MAX];
+    struct store *out;
+    struct store_batch batch;
+    memcpy(key + 5, id->bytes, id->len);
+    size_t len = p2p__peer_value_encode(value, bytes, sizeof(bytes));
+    assert_int_equal(p2p__store_file(file, 1 << 20, &out, why, sizeof(why)), 0);
+    p2p__store_batch_init(&batch);
+    assert_int_equal(p2p__store_batch_put(&batch, key, 5 + id->len, bytes, len), 0);
+    assert_int_equal(out->ops->commit(out, &batch), 0);
+    p2p__store_batch_fini(&batch);
+    out->ops->close(out);
+}
+
+static size_t seal(const p2p_key *key, uint64_t seq, const char *text, uint8_t *out, size_t cap);
+
+/* A file is believed no more than a peer: another's key, another's record. */
+static void test_what_is_forged_in_a_file_never_enters(void **state)
+{
+    (void)state;
+    if (!has_files())
+        skip();
+    struct world world;
+    uint8_t record[1024];
+    size_t key_len;
+    const char *const options[] = {option, NULL};
+    p2p_key *own = NULL, *other = NULL;
+    assert_int_equal(p2p_key_generate(P2P_KEY_ECDSA, &own), 0);
+    assert_int_equal(p2p_key_generate(P2P_KEY_ECDSA, &other), 0);
+    const p2p_peer_id *id = p2p_key_peer_id(own);
+    for (int forged = 0; forged < 2; forged++) {
+        const p2p_key *key = forged ? other : own;
+        const uint8_t *pub = p2p_key_public(key, &key_len);
+        size_t record_len = seal(key, 7, "/ip4/192.0.2.7/tcp/1", record, sizeof(record));
+        struct peer_value value = {.note_count = 1};
+        value.notes[0].name = (struct p2p__const_iov){(const uint8_t *)"n", 1};
+        value.said.agent = (struct p2p__const_iov){(const uint8_t *)"agent", 5};
+        value.said.public_key = (struct p2p__const_iov){pub, key_len};
+        value.said.record = (struct p2p__const_iov){record, record_len};
+        write_value(id, &value);
+        world_init(&world, WORLD_SIM, 1, false);
+        p2p_host *a = world_host(&world, options);
+        const p2p_identity *identity = p2p_identify_peer(a, id);
+        assert_non_null(identity);
+        assert_string_equal(identity->agent, "agent");
+        assert_int_equal(identity->signed_record, !forged);
+        assert_int_equal(identity->record != NULL, !forged);
+        assert_int_equal(p2p_host_peer_key(a, id, &key_len) != NULL, !forged);
+        world_fini(&world);
+        assert_int_equal(unlink(file), 0);
+    }
+    p2p_key_free(own);
+    p2p_key_free(other);
+}
+
 /* ---- what is too much ---- */
 
 /* The longest that is remembered, and one byte more. */
@@ -377,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_knows_who_left_uv),
         cmocka_unit_test(test_knows_who_left_sim),
         cmocka_unit_test(test_all_of_it_survives_a_restart),
+        cmocka_unit_test(test_what_is_forged_in_a_file_never_enters),
         cmocka_unit_test(test_a_failed_deletion_is_repeated),
         cmocka_unit_test(test_long_speeches_are_not_remembered),
         cmocka_unit_test(test_notes_have_limits),
