@@ -137,8 +137,7 @@ static size_t dial_configured(p2p_host *host, size_t room)
     for (size_t i = 0; i < count && dialed < room; i++) {
         char text[P2P_MULTIADDR_TEXT_MAX], why[256];
         struct target target;
-        self->next = (self->next + 1) % count;
-        if (!configured(host, self->next, text) ||
+        if (!configured(host, self->next++ % count, text) ||
             p2p__target_parse(host, text, &target, why, sizeof(why)) < 0 ||
             (target.peer.len && p2p_host_conn(host, &target.peer)))
             continue;
@@ -220,7 +219,7 @@ int p2p__bootstrap_init(p2p_host *host, char *why, size_t why_cap)
     if (!*list)
         return 0;
     p2p_host_random(host, &random, sizeof(random));
-    host->bootstrap.next = random % count_configured(host);
+    host->bootstrap.next = random;
     timer_set(&host->shard, &host->bootstrap.timer, shard_now_us(&host->shard));
     return 0;
 }

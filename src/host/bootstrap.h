@@ -27,7 +27,7 @@ struct bootstrap_try {
 struct bootstrap {
     struct timer timer;
     struct bootstrap_try tries[BOOTSTRAP_ENOUGH];
-    size_t next; /* of those configured */
+    size_t next; /* of those configured, counted round and round */
     unsigned failures;
 };
 
