@@ -53,7 +53,7 @@ static bool has_lasted(const p2p_host *host, const struct peer *peer)
     for (struct list *node = peer->conns.next; node != &peer->conns; node = node->next) {
         const struct conn_entry *entry = P2P__CONTAINER(node, struct conn_entry, of_peer);
         if (entry->opened && entry->conn->outbound && !entry->conn->limited &&
-            now_us - entry->opened_us >= (uint64_t)BOOTSTRAP_LASTING_MS * 1000)
+            now_us - entry->opened_us >= BOOTSTRAP_LASTING_US)
             return true;
     }
     return false;
@@ -101,14 +101,6 @@ static void note_lasting(p2p_host *host)
 }
 
 /* ---- dialing ---- */
-
-static uint64_t pause_us(p2p_host *host, uint64_t pause_ms)
-{
-    uint64_t pause = pause_ms * 1000;
-    uint32_t random;
-    p2p_host_random(host, &random, sizeof(random));
-    return pause - pause / 4 + random % (pause / 2);
-}
 
 static void connected(void *user, const p2p_error *why)
 {
@@ -175,23 +167,24 @@ static void fire(struct timer *timer)
 {
     p2p_host *host = P2P__CONTAINER(timer, p2p_host, bootstrap.timer);
     struct bootstrap *self = &host->bootstrap;
-    uint64_t pause_ms = BOOTSTRAP_LOOK_MS;
+    uint64_t first_us = BOOTSTRAP_LOOK_US;
+    unsigned doublings = 0;
     if (host->closing)
         return;
     note_lasting(host);
     if (host->manager.open < BOOTSTRAP_ENOUGH) {
         size_t room = BOOTSTRAP_ENOUGH - host->manager.open;
-        unsigned doublings = self->failures / BOOTSTRAP_ENOUGH;
         /* Those that stayed only when the configured ones are too few, or do not answer. */
         size_t first = self->failures && room > 1 ? dial_learned(host, room / 2) : 0;
         size_t dialed = first + dial_configured(host, room - first);
         if (dialed < room)
             (void)dial_learned(host, room - dialed);
-        pause_ms = (uint64_t)BOOTSTRAP_FIRST_MS << (doublings < 6 ? doublings : 6);
+        first_us = BOOTSTRAP_FIRST_US;
+        doublings = self->failures / BOOTSTRAP_ENOUGH;
     }
-    if (pause_ms > BOOTSTRAP_LONGEST_MS)
-        pause_ms = BOOTSTRAP_LONGEST_MS;
-    timer_set(&host->shard, timer, shard_now_us(&host->shard) + pause_us(host, pause_ms));
+    timer_set(&host->shard, timer,
+              shard_now_us(&host->shard) +
+                  p2p__pause_us(host, first_us, doublings, BOOTSTRAP_LONGEST_US));
 }
 
 /* ---- the whole ---- */

@@ -8,12 +8,12 @@
 #include "conn/shard.h"
 
 enum {
-    BOOTSTRAP_ENOUGH = 4,       /* open connections with which nothing is dialed */
-    BOOTSTRAP_LEARNED_MAX = 32, /* peers that stayed */
-    BOOTSTRAP_FIRST_MS = 5000,  /* after the first attempts; twice as long after each failure */
-    BOOTSTRAP_LONGEST_MS = 300 * 1000,
-    BOOTSTRAP_LASTING_MS = 30 * 1000,            /* a connection that held so long */
-    BOOTSTRAP_LOOK_MS = 60 * 1000,               /* from look to look when there are enough */
+    BOOTSTRAP_ENOUGH = 4,             /* open connections with which nothing is dialed */
+    BOOTSTRAP_LEARNED_MAX = 32,       /* peers that stayed */
+    BOOTSTRAP_FIRST_US = 5000 * 1000, /* after the first attempts; twice as long when all failed */
+    BOOTSTRAP_LONGEST_US = 300 * 1000 * 1000,
+    BOOTSTRAP_LASTING_US = 30 * 1000 * 1000,     /* a connection that held so long */
+    BOOTSTRAP_LOOK_US = 60 * 1000 * 1000,        /* from look to look when there are enough */
     BOOTSTRAP_KEPT_MS = 7 * 24 * 60 * 60 * 1000, /* learned addresses of those that stayed */
 };
 

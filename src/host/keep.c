@@ -24,15 +24,13 @@ struct keep {
     char target[];
 };
 
-/* With jitter, so that many who lost the same peer do not come back as one. */
-static uint64_t pause_us(struct keep *self)
+uint64_t p2p__pause_us(p2p_host *host, uint64_t first_us, unsigned doublings, uint64_t longest_us)
 {
-    unsigned doublings = self->failures < DOUBLINGS_MAX ? self->failures : DOUBLINGS_MAX;
-    uint64_t pause = (uint64_t)FIRST_US << doublings;
+    uint64_t pause = first_us << (doublings < DOUBLINGS_MAX ? doublings : DOUBLINGS_MAX);
     uint32_t random;
-    if (pause > LONGEST_US)
-        pause = LONGEST_US;
-    p2p_host_random(self->host, &random, sizeof(random));
+    if (pause > longest_us)
+        pause = longest_us;
+    p2p_host_random(host, &random, sizeof(random));
     return pause - pause / 4 + random % (pause / 2);
 }
 
@@ -40,7 +38,9 @@ static void wait(struct keep *self)
 {
     struct shard *shard = &self->host->shard;
     if (!self->host->closing && list_empty(&self->peer->conns))
-        timer_set(shard, &self->timer, shard_now_us(shard) + pause_us(self));
+        timer_set(shard, &self->timer,
+                  shard_now_us(shard) +
+                      p2p__pause_us(self->host, FIRST_US, self->failures, LONGEST_US));
 }
 
 static void connected(void *user, const p2p_error *why)

@@ -46,6 +46,9 @@ void p2p__manager_closed(p2p_host *host, struct conn_entry *entry);
 
 struct keep;
 
+/* From attempt to attempt: twice as long after each failure, up to longest_us, give or take a
+ * quarter, so that many who lost the same peer do not come back as one. */
+uint64_t p2p__pause_us(p2p_host *host, uint64_t first_us, unsigned doublings, uint64_t longest_us);
 /* What the option keep names. 0, or a code with a sentence. */
 int p2p__keep_init(p2p_host *host, char *why, size_t why_cap);
 void p2p__keep_opened(struct peer *peer);

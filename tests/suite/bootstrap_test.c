@@ -1,15 +1,10 @@
 /* How a host finds its network again: the option "bootstrap", and who stayed. */
 #include "tests/test.h"
 
-#include <unistd.h>
-
 #include <p2p/peerstore.h>
 
 #include "host/host.h"
-#include "tests/world.h"
-
-static char folder[] = "/tmp/p2p-bootstrap-XXXXXX";
-static char file[64], store[80];
+#include "tests/store_folder.h"
 
 enum { HOSTS = 6 };
 
@@ -28,24 +23,6 @@ static void party_init(struct party *self)
     }
 }
 
-static void on_done(void *user, const p2p_error *why)
-{
-    *(int *)user = why ? why->code : 1;
-}
-
-static bool is_set(void *user)
-{
-    return *(int *)user != 0;
-}
-
-static void close_host(struct party *self, int index)
-{
-    int done = 0;
-    p2p_host_close(self->world.host[index], on_done, &done);
-    assert_true(world_until(&self->world, is_set, &done, 5000));
-    self->world.host[index] = NULL;
-}
-
 static bool is_with(const struct party *self, const p2p_host *host, int peer)
 {
     return p2p_host_conn(host, p2p_host_peer(self->peer[peer])) != NULL;
@@ -61,9 +38,9 @@ static size_t conns(const p2p_host *host)
 
 static p2p_host *bootstrapped(struct party *self, const char *targets)
 {
-    char option[P2P_OPTION_VALUE_MAX + 16];
-    const char *const options[] = {option, store, NULL};
-    assert_true(snprintf(option, sizeof option, "bootstrap=%s", targets) < (int)sizeof option);
+    char list[P2P_OPTION_VALUE_MAX + 16];
+    const char *const options[] = {list, option, NULL};
+    assert_true(snprintf(list, sizeof list, "bootstrap=%s", targets) < (int)sizeof list);
     return world_host(&self->world, options);
 }
 
@@ -82,12 +59,12 @@ static void test_dials_until_there_are_enough(void **state)
     p2p_host *a = bootstrapped(&p, all);
     world_run(&p.world, 1000);
     assert_int_equal(conns(a), BOOTSTRAP_ENOUGH);
-    world_run(&p.world, BOOTSTRAP_LOOK_MS * 3);
+    world_run(&p.world, BOOTSTRAP_LOOK_US / 1000 * 3);
     assert_int_equal(conns(a), BOOTSTRAP_ENOUGH);
     for (int i = 0; i < HOSTS; i++)
         assert_int_equal(p2p_host_is_bootstrap(a, p2p_host_peer(p.peer[i])), 1);
     p2p_conn_close(p2p_host_conn_at(a, 0));
-    world_run(&p.world, BOOTSTRAP_LOOK_MS * 2);
+    world_run(&p.world, BOOTSTRAP_LOOK_US / 1000 * 2);
     assert_int_equal(conns(a), BOOTSTRAP_ENOUGH);
     world_fini(&p.world);
     (void)unlink(file);
@@ -126,8 +103,7 @@ static p2p_peer_id stranger(int number)
 static void test_those_that_stayed_are_dialed_after_a_restart(void **state)
 {
     (void)state;
-    const char *version;
-    if (!p2p__store_version(&version))
+    if (!has_files())
         skip();
     struct party p;
     char addr[P2P_MULTIADDR_TEXT_MAX];
@@ -136,11 +112,11 @@ static void test_those_that_stayed_are_dialed_after_a_restart(void **state)
     assert_non_null(p2p_host_connect(a, p.addr[1], NULL, NULL, NULL));
     world_addr(a, addr, sizeof addr);
     assert_non_null(p2p_host_connect(p.peer[2], addr, NULL, NULL, NULL));
-    world_run(&p.world, BOOTSTRAP_LOOK_MS * 3);
+    world_run(&p.world, BOOTSTRAP_LOOK_US / 1000 * 3);
     assert_non_null(p2p_host_connect(a, p.addr[3], NULL, NULL, NULL));
     world_run(&p.world, 500);
     p2p_conn_close(p2p_host_conn(a, p2p_host_peer(p.peer[3])));
-    world_run(&p.world, BOOTSTRAP_LOOK_MS * 3);
+    world_run(&p.world, BOOTSTRAP_LOOK_US / 1000 * 3);
     static const int stayed[] = {1, 1, 0, 0};
     for (int i = 0; i < 4; i++)
         assert_int_equal(p2p_host_is_bootstrap(a, p2p_host_peer(p.peer[i])), stayed[i]);
@@ -155,8 +131,8 @@ static void test_those_that_stayed_are_dialed_after_a_restart(void **state)
         assert_non_null(p2p__peer_get(a, &id));
         p2p__peer_learn(a, &id, true, 1, &iov, 1);
     }
-    close_host(&p, HOSTS);
-    close_host(&p, 0);
+    close_host(&p.world, HOSTS);
+    close_host(&p.world, 0);
 
     a = bootstrapped(&p, p.addr[0]);
     world_run(&p.world, 30000);
@@ -183,7 +159,7 @@ static void test_the_list_has_an_end(void **state)
         assert_int_equal(p2p_host_add_addr(a, &id, &addr, -1), 0);
         p2p__peer_find(a, &id)->lasted_s = i == 5 ? 1 : 2;
     }
-    world_run(&p.world, BOOTSTRAP_LOOK_MS * 3);
+    world_run(&p.world, BOOTSTRAP_LOOK_US / 1000 * 3);
     assert_int_equal(p2p_host_is_bootstrap(a, p2p_host_peer(p.peer[0])), 1);
     assert_true(p2p__peer_find(a, p2p_host_peer(p.peer[0]))->lasted_s > 2);
     for (int i = 0; i < BOOTSTRAP_LEARNED_MAX; i++) {
@@ -194,22 +170,6 @@ static void test_the_list_has_an_end(void **state)
     (void)unlink(file);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(file, sizeof file, "%s/store", folder);
-    snprintf(store, sizeof store, "store=%s", file);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,5 +178,5 @@ int main(void)
         cmocka_unit_test(test_those_that_stayed_are_dialed_after_a_restart),
         cmocka_unit_test(test_the_list_has_an_end),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, store_folder_setup, store_folder_teardown);
 }

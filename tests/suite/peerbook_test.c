@@ -2,57 +2,13 @@
  * their records and keys, and the application's notes. */
 #include "tests/test.h"
 
-#include <unistd.h>
-
 #include <p2p/identify.h>
 #include <p2p/peerstore.h>
 
 #include "codec/peer_record.h"
 #include "host/host.h"
 #include "host/peer_value.h"
-#include "tests/world.h"
-
-static char folder[] = "/tmp/p2p-peerbook-XXXXXX";
-static char file[64], option[80];
-
-static bool has_files(void)
-{
-    const char *version;
-    return p2p__store_version(&version) != NULL;
-}
-
-struct flag {
-    bool done;
-    int code;
-};
-
-static void on_done(void *user, const p2p_error *why)
-{
-    struct flag *flag = user;
-    flag->done = true;
-    flag->code = why ? why->code : 0;
-}
-
-static bool is_done(void *user)
-{
-    return ((struct flag *)user)->done;
-}
-
-static int connect_to(struct world *world, p2p_host *host, const char *target)
-{
-    struct flag flag = {false, 0};
-    assert_non_null(p2p_host_connect(host, target, NULL, on_done, &flag));
-    assert_true(world_until(world, is_done, &flag, 20000));
-    return flag.code;
-}
-
-static void close_host(struct world *world, int index)
-{
-    struct flag flag = {false, 0};
-    p2p_host_close(world->host[index], on_done, &flag);
-    assert_true(world_until(world, is_done, &flag, 5000));
-    world->host[index] = NULL;
-}
+#include "tests/store_folder.h"
 
 /* Gone whole, after its goodbye. */
 static bool is_apart(void *user)
@@ -414,22 +370,6 @@ static void test_a_record_over_a_connection(void **state)
     world_fini(&world);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(file, sizeof file, "%s/store", folder);
-    snprintf(option, sizeof option, "store=%s", file);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,5 +383,5 @@ int main(void)
         cmocka_unit_test(test_newer_records_win_and_forged_ones_never_enter),
         cmocka_unit_test(test_a_record_over_a_connection),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, store_folder_setup, store_folder_teardown);
 }

@@ -1,57 +1,13 @@
 /* What a host remembers of its peers, in both worlds. */
 #include "tests/test.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <p2p/identify.h>
+#include <sys/stat.h>
 
 #include "host/host.h"
-#include "tests/world.h"
+#include "tests/store_folder.h"
 
 #include <p2p/manager.h>
-
-static char folder[] = "/tmp/p2p-peerstore-XXXXXX";
-static char file[64], option[80];
-
-static bool has_files(void)
-{
-    const char *version;
-    return p2p__store_version(&version) != NULL;
-}
-
-struct flag {
-    bool done;
-    int code;
-};
-
-static void on_done(void *user, const p2p_error *why)
-{
-    struct flag *flag = user;
-    flag->done = true;
-    flag->code = why ? why->code : 0;
-}
-
-static bool is_done(void *user)
-{
-    return ((struct flag *)user)->done;
-}
-
-static int connect_to(struct world *world, p2p_host *host, const char *target)
-{
-    struct flag flag = {false, 0};
-    assert_non_null(p2p_host_connect(host, target, NULL, on_done, &flag));
-    assert_true(world_until(world, is_done, &flag, 20000));
-    return flag.code;
-}
-
-static void close_host(struct world *world, int index)
-{
-    struct flag flag = {false, 0};
-    p2p_host_close(world->host[index], on_done, &flag);
-    assert_true(world_until(world, is_done, &flag, 5000));
-    world->host[index] = NULL;
-}
 
 static bool knows_one(void *user)
 {
@@ -436,22 +392,6 @@ static void test_V02_a_full_store(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(file, sizeof file, "%s/store", folder);
-    snprintf(option, sizeof option, "store=%s", file);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,5 +407,5 @@ int main(void)
         cmocka_unit_test(test_V04_a_damaged_store),
         cmocka_unit_test(test_V02_a_full_store),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, store_folder_setup, store_folder_teardown);
 }
