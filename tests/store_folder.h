@@ -2,10 +2,11 @@
 #ifndef TESTS_STORE_FOLDER_H
 #define TESTS_STORE_FOLDER_H
 
+#include "tests/test.h"
+
 #include <unistd.h>
 
 #include "store/store.h"
-#include "tests/test.h"
 #include "tests/world.h"
 
 static char store_folder[] = "/tmp/p2p-store-XXXXXX";
