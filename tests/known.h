@@ -1,5 +1,4 @@
-/* A host remembers whom it met; tests that dial an address where nobody is, or compare with what
- * was before, want none of that. */
+/* A host remembers whom it met; tests that compare with what was before want none of that. */
 #ifndef TESTS_KNOWN_H
 #define TESTS_KNOWN_H
 

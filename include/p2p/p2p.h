@@ -177,8 +177,9 @@ typedef struct p2p_dial_opts {
 
 /* Connects to target (a multiaddr ending in /p2p/PEER, or a known peer id) unless connected. Names
  * (/dns, /dns4, /dns6, /dnsaddr) are resolved within the dial's time; a /dnsaddr may come without
- * /p2p/PEER, and means the first peer that it leads to. NULL only when out of memory; every failure
- * arrives in done (may be NULL), with each address tried. */
+ * /p2p/PEER, and means the first peer that it leads to. What the peer told of its addresses is
+ * tried for a bare peer id only. NULL only when out of memory; every failure arrives in done (may
+ * be NULL), with each address tried. */
 P2P_API p2p_op *p2p_host_connect(p2p_host *host, const char *target, const p2p_dial_opts *opts,
                                  p2p_done_cb done, void *user);
 

@@ -278,13 +278,15 @@ static struct dial *dial_new(p2p_host *host, struct peer *peer, unsigned flags)
     return self;
 }
 
-static void add_known(struct dial *self)
+/* What the peer told of itself counts only where nothing else is asked for: who names an address
+ * wants that one, and its transport. */
+static void add_known(struct dial *self, bool learned)
 {
     struct peer *peer = self->peer;
     for (const struct known_addr *known = peer->addrs; known; known = known->next) {
         p2p_multiaddr addr;
         char text[P2P_MULTIADDR_TEXT_MAX];
-        if (known->expires_us <= io_now_us(self->host->shard.io))
+        if (known->expires_us <= io_now_us(self->host->shard.io) || (known->learned && !learned))
             continue;
         addr_load(known->addr, &addr);
         if (!p2p__resolve_has_name(&addr)) {
@@ -316,7 +318,7 @@ static int dial_get(p2p_host *host, const struct target *target, const char *tex
     else if (target->kind == TARGET_NAME)
         rc = p2p__lookups_add(&self->lookups, &target->addr, text);
     if (peer)
-        add_known(self);
+        add_known(self, target->kind == TARGET_PEER);
     *out = self;
     if (self->attempt_count == 0 && self->lookups.count == 0) {
         *why = rc < 0 ? p2p_code_text(rc) : "no address of the peer is known";

@@ -6,7 +6,6 @@
 
 #ifdef P2P_QUIC
 
-#include "tests/known.h"
 #include "tests/quic_scene.h"
 
 /* ---- before an address is proven ---- */
@@ -638,7 +637,6 @@ static void test_Q14_parameters_of_a_server(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct side side = {.to_send = 10};
         quic_raw_server_params = cases[i].change;
-        forget_known(s.guest);
         open_echo(s.guest, s.addr, &side);
         assert_true(scene_until(&s.scene, closed, &side, 12000));
         quic_raw_server_params = NULL;

@@ -12,7 +12,6 @@
 #include "tests/world.h"
 
 #include "tests/echo.h"
-#include "tests/known.h"
 
 struct outcome {
     int calls, code, attempts;
@@ -93,7 +92,6 @@ static void test_by_number(void **state)
     snprintf(at_b, sizeof(at_b), "/memory/12345%s", strstr(target, "/p2p/"));
     p2p_conn_close(p2p_host_conn(a, p2p_host_peer(b)));
     world_run(&world, 2000);
-    forget_known(a);
     assert_int_equal(connect_to(&world, a, at_b, &out), P2P_ECONN);
     assert_non_null(strstr(out.message, "/memory/12345"));
     world_fini(&world);
@@ -137,7 +135,6 @@ static void test_by_path(void **state)
     snprintf(text, sizeof(text), "/unix%s/nobody%s", folder, strstr(target, "/p2p/"));
     p2p_conn_close(p2p_host_conn(a, p2p_host_peer(b)));
     world_run(&world, 2000);
-    forget_known(a);
     assert_int_equal(connect_to(&world, a, text, &out), P2P_ECONN);
     assert_non_null(strstr(out.message, "nobody: No such file"));
     world_fini(&world);

@@ -4,7 +4,6 @@
 #include "tests/world.h"
 
 #include "tests/echo.h"
-#include "tests/known.h"
 
 struct lines {
     char text[20][300], noun[20][20];
@@ -50,7 +49,6 @@ static void run(void **state, const char *option, struct lines *lines)
     assert_true(world_until(&world, closed, &side, 5000));
     p2p_conn_close(p2p_host_conn_at(a, 0));
     world_run(&world, 1500);
-    forget_known(a);
     assert_true(p2p_peer_id_format(p2p_host_peer(b), peer, sizeof(peer)) > 0);
     snprintf(nowhere, sizeof(nowhere), "/ip4/127.0.0.1/tcp/1/p2p/%s", peer);
     open_echo(a, nowhere, &lost);

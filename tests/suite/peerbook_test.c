@@ -67,6 +67,22 @@ static void knows_who_left(enum world_kind kind)
     world_fini(&world);
 }
 
+/* Who names an address wants that one. */
+static void test_a_named_address_is_not_another(void **state)
+{
+    (void)state;
+    struct world world;
+    char peer[P2P_PEER_ID_TEXT_MAX], elsewhere[P2P_PEER_ID_TEXT_MAX + 40];
+    world_init(&world, WORLD_SIM, 1, false);
+    p2p_host *a = world_host(&world, NULL), *b = world_host(&world, NULL);
+    meet(&world, a, b);
+    assert_true(p2p_peer_id_format(p2p_host_peer(b), peer, sizeof(peer)) > 0);
+    snprintf(elsewhere, sizeof elsewhere, "/ip4/127.0.0.1/tcp/1/p2p/%s", peer);
+    assert_int_equal(connect_to(&world, a, elsewhere), P2P_ECONN);
+    assert_int_equal(connect_to(&world, a, peer), 0);
+    world_fini(&world);
+}
+
 static void test_knows_who_left_uv(void **state)
 {
     (void)state;
@@ -375,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_knows_who_left_uv),
         cmocka_unit_test(test_knows_who_left_sim),
+        cmocka_unit_test(test_a_named_address_is_not_another),
         cmocka_unit_test(test_all_of_it_survives_a_restart),
         cmocka_unit_test(test_what_is_forged_in_a_file_never_enters),
         cmocka_unit_test(test_a_failed_deletion_is_repeated),

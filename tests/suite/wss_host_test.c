@@ -4,7 +4,6 @@
 #include "tests/world.h"
 
 #include "tests/echo.h"
-#include "tests/known.h"
 #include "tests/names.h"
 #include "tests/web_certs.h"
 #include "tests/web_options.h"
@@ -53,7 +52,6 @@ static const char *other_addr(const struct setting *self, const char *over, char
 static int echo(struct setting *self, const char *addr, size_t bytes, struct side *side)
 {
     *side = (struct side){.to_send = bytes};
-    forget_known(self->a);
     open_echo(self->a, addr, side);
     assert_true(world_until(&self->world, closed, side, 20000));
     assert_false(side->check_failed);
