@@ -37,7 +37,8 @@ const struct option_info option_infos[OPT_END] = {
          "serve one peer over standard input and output; what else there is to say goes to "
          "standard error",
          0, NULL},
-    [OPT_KNOWN] = {"known", NULL, "those that the node remembers, too", 0, NULL},
+    [OPT_KNOWN] = {"known", NULL, "also those that the node remembers, with what it knows of them",
+                   0, NULL},
     [OPT_SET] = {NULL, "KEY=VALUE", "set an option of the library (\"p2p help options\")", 'o',
                  NULL},
     [OPT_JSON] = {"json", NULL, "one JSON object a line, for programs", 0, NULL},

@@ -92,11 +92,29 @@ static bool answer_peers(void *user, const struct json_value *request, struct te
 
 /* ---- known ---- */
 
-static void add_known_peer(struct text *out, const p2p_host *host, const p2p_peer_id *id)
+static void add_text(struct text *out, const p2p_multiaddr *addr)
 {
-    char peer[P2P_PEER_ID_TEXT_MAX], text[P2P_MULTIADDR_TEXT_MAX];
+    char text[P2P_MULTIADDR_TEXT_MAX];
+    (void)p2p_multiaddr_format(addr, text, sizeof(text));
+    json_string(out, NULL, text);
+}
+
+/* Those that would be dialed; else, of a peer that is connected, those that it tells of. */
+static void add_addrs_of(struct text *out, const p2p_host *host, const p2p_peer_id *id)
+{
     const p2p_identity *identity = p2p_identify_peer(host, id);
     p2p_multiaddr addr;
+    size_t known = 0;
+    for (; p2p_host_known_addr(host, id, known, &addr) == 0; known++)
+        add_text(out, &addr);
+    for (size_t i = 0; !known && identity && p2p_identity_addr_at(identity, i, &addr) == 0; i++)
+        add_text(out, &addr);
+}
+
+static void add_known_peer(struct text *out, const p2p_host *host, const p2p_peer_id *id)
+{
+    char peer[P2P_PEER_ID_TEXT_MAX];
+    const p2p_identity *identity = p2p_identify_peer(host, id);
     (void)p2p_peer_id_format(id, peer, sizeof(peer));
     json_begin(out, "known");
     json_string(out, "peer", peer);
@@ -105,10 +123,7 @@ static void add_known_peer(struct text *out, const p2p_host *host, const p2p_pee
     json_string(out, "agent", identity ? identity->agent : NULL);
     json_bool(out, "signed_record", identity && identity->signed_record);
     json_open(out, "addrs", '[');
-    for (size_t i = 0; p2p_host_known_addr(host, id, i, &addr) == 0; i++) {
-        (void)p2p_multiaddr_format(&addr, text, sizeof(text));
-        json_string(out, NULL, text);
-    }
+    add_addrs_of(out, host, id);
     json_close(out, ']');
     json_open(out, "protocols", '[');
     for (size_t i = 0; identity && i < identity->protocol_count; i++)
@@ -122,11 +137,21 @@ static bool answer_known(void *user, const struct json_value *request, struct te
 {
     const p2p_host *host = user;
     p2p_peer_id peer;
+    p2p_multiaddr addr;
+    size_t count;
+    p2p_conn **conns = sorted_conns(host, &count);
     (void)request;
-    (void)why;
-    for (size_t i = 0; p2p_host_known_peer(host, i, &peer) == 0; i++)
+    *why = "out of memory";
+    for (size_t i = 0; conns && i < count; i++) {
+        const p2p_peer_id *id = p2p_conn_peer(conns[i]);
+        bool again = i > 0 && p2p_peer_id_equal(p2p_conn_peer(conns[i - 1]), id);
+        if (!again && p2p_host_known_addr(host, id, 0, &addr) != 0)
+            add_known_peer(out, host, id);
+    }
+    for (size_t i = 0; conns && p2p_host_known_peer(host, i, &peer) == 0; i++)
         add_known_peer(out, host, &peer);
-    return true;
+    free(conns);
+    return conns != NULL;
 }
 
 /* ---- addrs ---- */

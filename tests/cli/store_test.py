@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import cli
@@ -47,6 +48,22 @@ class StoreTest(unittest.TestCase):
         code, _, err = run("ping", name, "-c", 1, *self.option)
         self.assertEqual((code, err), (0, ""))
         self.assertNotEqual(run("ping", name, "-c", 1)[0], 0)
+
+    def test_who_is_connected_is_known(self):
+        peer = Node()
+        self.addCleanup(peer.stop)
+        where, name = peer.addr.split("/p2p/")
+        node = Node("-o", f"keep={peer.addr}", env=self.env)
+        self.addCleanup(node.stop)
+        node.wait_for("connected")
+        for _ in range(100):
+            who = objects(run("peers", "--known", "--json", env=self.env)[1])
+            if who and who[0]["agent"]:
+                break
+            time.sleep(0.05)
+        who, = who
+        self.assertEqual((who["peer"], who["connected"], who["addrs"]), (name, True, [where]))
+        self.assertIn(f"{name} connected {where} ", run("peers", "--known", env=self.env)[1].decode())
 
     def test_V04_a_damaged_file_is_named_and_the_node_serves(self):
         path = self.folder / "peers.db"
