@@ -167,6 +167,26 @@ static inline void names_on_connection(uv_stream_t *server, int status)
     uv_read_start((uv_stream_t *)stream, names_alloc, names_on_stream);
 }
 
+/* Both at one port. TCP chooses it: there are always many of its ports in use, and hardly any of
+ * UDP's, but some. */
+static inline void names_sockets(struct sockaddr_in *at, int *stream, int *datagram)
+{
+    for (int i = 0; i < 100; i++) {
+        socklen_t at_len = sizeof(*at);
+        uv_ip4_addr("127.0.0.1", 0, at);
+        *stream = socket(AF_INET, SOCK_STREAM, 0);
+        *datagram = socket(AF_INET, SOCK_DGRAM, 0);
+        assert_true(*stream >= 0 && *datagram >= 0);
+        assert_int_equal(bind(*stream, (struct sockaddr *)at, sizeof(*at)), 0);
+        assert_int_equal(getsockname(*stream, (struct sockaddr *)at, &at_len), 0);
+        if (bind(*datagram, (struct sockaddr *)at, sizeof(*at)) == 0)
+            return;
+        close(*stream);
+        close(*datagram);
+    }
+    fail_msg("no port is free for both");
+}
+
 /* The hosts of the world get self->options. */
 static inline void names_init(struct names *self, struct world *world)
 {
@@ -174,18 +194,16 @@ static inline void names_init(struct names *self, struct world *world)
     if (world->kind == WORLD_SIM)
         return;
     struct sockaddr_in at;
-    int at_len = sizeof(at);
     self->records = calloc(NAMES_RECORDS_MAX, sizeof(*self->records));
-    uv_ip4_addr("127.0.0.1", 0, &at);
-    /* TCP chooses the port: there are always many of its ports in use, and hardly any of UDP's. */
+    int stream, datagram;
+    names_sockets(&at, &stream, &datagram);
     uv_tcp_init(&world->loop, &self->stream_server);
     self->stream_server.data = self;
-    assert_int_equal(uv_tcp_bind(&self->stream_server, (struct sockaddr *)&at, 0), 0);
+    assert_int_equal(uv_tcp_open(&self->stream_server, stream), 0);
     assert_int_equal(uv_listen((uv_stream_t *)&self->stream_server, 8, names_on_connection), 0);
-    uv_tcp_getsockname(&self->stream_server, (struct sockaddr *)&at, &at_len);
     uv_udp_init(&world->loop, &self->server);
     self->server.data = self;
-    assert_int_equal(uv_udp_bind(&self->server, (struct sockaddr *)&at, 0), 0);
+    assert_int_equal(uv_udp_open(&self->server, datagram), 0);
     uv_udp_recv_start(&self->server, names_alloc, names_on_question);
     snprintf(self->option, sizeof(self->option), "dns_servers=127.0.0.1:%d", ntohs(at.sin_port));
     self->options[0] = self->option;
