@@ -242,7 +242,7 @@ static bool check_page(struct check *self, size_t page, unsigned level, struct r
     uint8_t *bytes = p2p__alloc(self->page_size);
     bool good = bytes ? read_at(self, page, 1, bytes) : wrong(self, "no memory to check it");
     bool leaf = level == self->db->depth;
-    if (good) {
+    if (bytes && good) {
         size_t lower = half(bytes + sizeof(size_t) + 4), upper = half(bytes + sizeof(size_t) + 6);
         size_t count = lower < PAGE_HEADER ? 0 : (lower - PAGE_HEADER) / 2;
         self->counted.leaves += leaf;
