@@ -252,6 +252,13 @@ static inline int fake_post(struct p2p_io *io, void (*fn)(void *user), void *use
     return P2P_ECLOSED;
 }
 
+static inline int fake_job(struct p2p_io *io, void (*run)(void *user), void *user,
+                           struct io_job **out)
+{
+    (void)io, (void)run, (void)user, (void)out;
+    return P2P_ENOTSUP;
+}
+
 static inline bool fake_on_thread(struct p2p_io *io)
 {
     (void)io;
@@ -278,6 +285,7 @@ static const struct io_ops fake_io_ops = {
     .interfaces = fake_interfaces,
     .watch_interfaces = fake_watch_interfaces,
     .post = fake_post,
+    .job = fake_job,
     .on_thread = fake_on_thread,
     .detach = fake_detach,
     .free = fake_detach,

@@ -171,7 +171,7 @@ static void host_turn(void *user)
 {
     p2p_host *self = user;
     p2p__shard_turn(&self->shard);
-    if (self->closing && quiet(self))
+    if (self->closing && quiet(self) && p2p__remember_finish(self))
         finish(self);
 }
 

@@ -181,6 +181,14 @@ struct io_query {
     struct io_addr addrs[IO_QUERY_ADDRS];
 };
 
+/* Something that may block for long, done beside the loop. Allocated by the backend as a part of
+ * its own struct. */
+struct io_job {
+    void (*wake)(struct io_job *);
+    void *owner;
+    bool done; /* it ran, and what it wrote can be read */
+};
+
 struct io_ops {
     const char *name;
     /* Monotonic, read once a turn: constant within it. */
@@ -246,6 +254,12 @@ struct io_ops {
     /* From any thread: fn runs on the loop's thread, from a fresh stack, in order. 0, or P2P_ENOMEM
      * or P2P_ECLOSED, and then fn never runs. */
     int (*post)(struct p2p_io *, void (*fn)(void *user), void *user);
+    /* run(user) on a thread of its own; it touches nothing that the loop's thread reads or writes
+     * before done. Done comes by wake. Returns 0; P2P_ELIMIT (no more threads), P2P_ENOMEM,
+     * P2P_ENOTSUP: it never runs. */
+    int (*job)(struct p2p_io *, void (*run)(void *user), void *user, struct io_job **out);
+    /* Frees a job that is done. Before detach, and not from a wake. */
+    void (*job_end)(struct io_job *);
     /* True on the loop's own thread. */
     bool (*on_thread)(struct p2p_io *);
     /* The host let go: no more turns, wakes or posts after this returns (posts that were not run

@@ -134,7 +134,8 @@ static void trim(void)
     .resolve_end = p2p__uv_resolve_end, .name_servers = p2p__uv_name_servers,                      \
     .interfaces = p2p__uv_interfaces, .watch_interfaces = p2p__uv_watch_interfaces,                \
     .fds_max = p2p__uv_fds_max, .memory_max = memory_max, .post = p2p__uv_post,                    \
-    .on_thread = on_thread, .detach = detach, .free = uv_io_free
+    .job = p2p__uv_job, .job_end = p2p__uv_job_end, .on_thread = on_thread, .detach = detach,      \
+    .free = uv_io_free
 
 static const struct io_ops loop_ops = {COMMON_OPS};
 

@@ -29,7 +29,7 @@ struct uv_io {
     bool detached;    /* the handles below are closing or closed */
     bool free_wanted; /* release the memory with the last handle */
     size_t handles;   /* not yet closed, links and listeners included */
-    size_t sockets;   /* links, listeners and queries that their owner has not closed */
+    size_t sockets;   /* links, listeners, queries and jobs that their owner has not closed */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while a turn is due: the loop then polls without sleeping */
@@ -71,6 +71,14 @@ void p2p__uv_on_async(uv_async_t *handle);
 /* Refuses new posts, and runs those that wait. */
 void p2p__uv_post_close(struct uv_io *self);
 int p2p__uv_post(struct p2p_io *base, void (*fn)(void *user), void *user);
+/* One that is sent later, which cannot fail then. NULL: no memory. */
+struct uv_post *p2p__uv_post_new(void (*fn)(void *user), void *user);
+/* From any thread, before the io is detached; the post is gone then. */
+void p2p__uv_post_send(struct uv_io *self, struct uv_post *post);
+
+/* uv_job.c */
+int p2p__uv_job(struct p2p_io *base, void (*run)(void *user), void *user, struct io_job **out);
+void p2p__uv_job_end(struct io_job *job);
 
 /* uv_sock.c: a descriptor watched by the loop, a part of a link or a listener. */
 struct uv_sock {

@@ -1,5 +1,7 @@
 /* Calls from other threads: a locked queue, and an async handle that wakes the loop. */
 #define _GNU_SOURCE
+#include <assert.h>
+
 #include "base/mem.h"
 #include "io/uv_internal.h"
 
@@ -9,14 +11,16 @@ struct uv_post {
     void *user;
 };
 
-int p2p__uv_post(struct p2p_io *base, void (*fn)(void *user), void *user)
+struct uv_post *p2p__uv_post_new(void (*fn)(void *user), void *user)
 {
-    struct uv_io *self = (struct uv_io *)base;
     struct uv_post *post = p2p__alloc(sizeof(*post));
-    if (!post)
-        return P2P_ENOMEM;
-    post->fn = fn;
-    post->user = user;
+    if (post)
+        *post = (struct uv_post){.fn = fn, .user = user};
+    return post;
+}
+
+static bool push(struct uv_io *self, struct uv_post *post)
+{
     uv_mutex_lock(&self->post_lock);
     bool closed = self->post_closed;
     if (!closed) {
@@ -30,9 +34,25 @@ int p2p__uv_post(struct p2p_io *base, void (*fn)(void *user), void *user)
         uv_async_send(&self->async);
     }
     uv_mutex_unlock(&self->post_lock);
-    if (closed)
-        p2p__free(post);
-    return closed ? P2P_ECLOSED : 0;
+    return !closed;
+}
+
+void p2p__uv_post_send(struct uv_io *self, struct uv_post *post)
+{
+    bool sent = push(self, post);
+    assert(sent);
+    (void)sent;
+}
+
+int p2p__uv_post(struct p2p_io *base, void (*fn)(void *user), void *user)
+{
+    struct uv_post *post = p2p__uv_post_new(fn, user);
+    if (!post)
+        return P2P_ENOMEM;
+    if (push((struct uv_io *)base, post))
+        return 0;
+    p2p__free(post);
+    return P2P_ECLOSED;
 }
 
 static struct uv_post *pop(struct uv_io *self)

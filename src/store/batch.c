@@ -27,6 +27,22 @@ void p2p__store_batch_cut(struct store_batch *self, struct list *last)
     }
 }
 
+void p2p__store_batch_append(struct store_batch *self, struct store_batch *more)
+{
+    struct list *node;
+    while ((node = list_pop(&more->changes))) {
+        struct store_change *change = P2P__CONTAINER(node, struct store_change, node);
+        size_t bytes = change->key_len + change->value_len;
+        if (bytes > STORE_BATCH_MAX - self->bytes) {
+            p2p__free(change);
+            continue;
+        }
+        self->bytes += bytes;
+        list_append(&self->changes, node);
+    }
+    more->bytes = 0;
+}
+
 static int add(struct store_batch *self, bool remove, const void *key, size_t key_len,
                const void *value, size_t value_len)
 {

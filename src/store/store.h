@@ -1,7 +1,7 @@
 /* What is remembered: keys and values, in memory or in a file. Changes are gathered in a batch, and
  * a batch is committed whole or not at all: killed at any moment, a store reopens with every batch
- * whose commit returned. A batch is plain data, so that a commit, which may wait for the disk, can
- * be moved to another thread; get, each and commit never run at the same time. What comes back from
+ * whose commit returned. A batch is plain data, and a commit, which may wait for the disk, may
+ * run on another thread; get, each and commit never run at the same time. What comes back from
  * a file is as untrusted as what comes from a peer. */
 #ifndef P2P_STORE_STORE_H
 #define P2P_STORE_STORE_H
@@ -38,6 +38,8 @@ void p2p__store_batch_init(struct store_batch *self);
 void p2p__store_batch_fini(struct store_batch *self); /* and empty again */
 /* Only those remain that came before `last`, itself included (a node of changes, or its head). */
 void p2p__store_batch_cut(struct store_batch *self, struct list *last);
+/* Moves the changes of `more` behind the others, as far as they fit; more is empty then. */
+void p2p__store_batch_append(struct store_batch *self, struct store_batch *more);
 /* Copied; later changes win. P2P_ETOOBIG (key or value), P2P_ELIMIT (the batch is full: commit it),
  * P2P_ENOMEM. */
 int p2p__store_batch_put(struct store_batch *self, const void *key, size_t key_len,

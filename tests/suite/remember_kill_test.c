@@ -38,6 +38,12 @@ static int commit(struct store *store, const struct store_batch *batch)
     return rc;
 }
 
+static bool is_saved(void *user)
+{
+    const p2p_host *host = user;
+    return !host->remember.job && !host->remember.due;
+}
+
 /* Notes higher and higher numbers, each in a commit of its own, until it is killed. */
 static void child(int fd, const p2p_peer_id *about, uint32_t from)
 {
@@ -58,7 +64,8 @@ static void child(int fd, const p2p_peer_id *about, uint32_t from)
         if (p2p_host_note(host, about, "n", &number, sizeof(number)) < 0)
             _exit(5);
         timer_set(&host->shard, &host->remember.timer, 1); /* not after a second: now */
-        world_run(&world, 1);
+        if (!world_until(&world, is_saved, host, 5000))
+            _exit(6);
     }
 }
 

@@ -338,6 +338,7 @@ p2p_io *p2p_sim_host(p2p_sim *sim, const char *text, unsigned region)
     list_init(&self->ends);
     list_init(&self->listeners);
     list_init(&self->queries);
+    list_init(&self->jobs);
     list_init(&self->sockets);
     if (add_address(self, &addr) < 0) {
         release(self);
@@ -361,6 +362,8 @@ void p2p__sim_host_free(struct sim_host *self)
         p2p__sim_end_free(P2P__CONTAINER(self->ends.next, struct sim_end, in_host));
     while (!list_empty(&self->queries))
         p2p__sim_query_free(P2P__CONTAINER(self->queries.next, struct sim_query, in_host));
+    while (!list_empty(&self->jobs))
+        p2p__sim_job_free(P2P__CONTAINER(self->jobs.next, struct sim_job, in_host));
     p2p__sim_udp_fini(self);
     p2p__sim_datagrams_from(self);
     while (self->ips) {
@@ -402,6 +405,8 @@ const struct io_ops p2p__sim_io_ops = {
     .interfaces = interfaces,
     .watch_interfaces = watch_interfaces,
     .post = post,
+    .job = p2p__sim_job,
+    .job_end = p2p__sim_job_end,
     .on_thread = on_thread,
     .detach = detach,
     .free = io_free,

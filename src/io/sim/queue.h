@@ -18,6 +18,7 @@ enum sim_event_kind {
     SIM_EVENT_USER,
     SIM_EVENT_QUERY, /* the name service answers */
     SIM_EVENT_DATAGRAM,
+    SIM_EVENT_JOB, /* work beside the loop is done */
 };
 
 struct sim_event {

@@ -156,6 +156,9 @@ static void fire(struct p2p_sim *self, struct sim_event *event)
     case SIM_EVENT_DATAGRAM:
         p2p__sim_datagram_fire(event);
         return;
+    case SIM_EVENT_JOB:
+        p2p__sim_job_fire(P2P__CONTAINER(event, struct sim_job, event));
+        return;
     case SIM_EVENT_USER:
         break;
     }

@@ -101,7 +101,7 @@ struct sim_host {
     uint64_t monotonic_delta; /* what its clock is ahead of the simulation's */
     int64_t wall_delta;
     struct sim_rng rng;
-    struct list ends, listeners, queries, sockets;
+    struct list ends, listeners, queries, sockets, jobs;
     struct sim_ip *ips;
     struct sim_post *post_first, *post_last;
     uint64_t post_at;        /* simulation time, of the first */
@@ -290,6 +290,20 @@ void p2p__sim_resolve_end(struct io_query *query);
 void p2p__sim_query_fire(struct sim_query *self);
 void p2p__sim_query_free(struct sim_query *self);
 void p2p__sim_names_fini(struct p2p_sim *sim);
+
+/* job.c */
+struct sim_job {
+    struct io_job job;
+    struct sim_event event;
+    struct list in_host;
+    struct sim_host *host;
+    void (*run)(void *user);
+    void *user;
+};
+int p2p__sim_job(struct p2p_io *io, void (*run)(void *user), void *user, struct io_job **out);
+void p2p__sim_job_end(struct io_job *job);
+void p2p__sim_job_fire(struct sim_job *self);
+void p2p__sim_job_free(struct sim_job *self);
 
 /* pipe.c */
 /* Room for len bytes, not sent yet; NULL: out of memory. */

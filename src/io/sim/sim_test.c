@@ -303,6 +303,55 @@ static void test_crypto_is_real_unless_asked(void **state)
     }
 }
 
+/* Work beside the loop */
+
+struct job_log {
+    struct trace trace;
+    bool woken;
+};
+
+static void run_job(void *user)
+{
+    struct job_log *log = user;
+    take_note(&(struct note){&log->trace, 'r'});
+}
+
+static void job_woken(struct io_job *job)
+{
+    struct job_log *log = job->owner;
+    assert_true(job->done);
+    log->woken = true;
+}
+
+static uint64_t job_at(uint64_t seed)
+{
+    struct job_log log = {.trace.sim = sim_with(seed, NULL)};
+    p2p_io *io = p2p_sim_host(log.trace.sim, NULL, 0);
+    struct io_job *job, *dropped;
+    assert_int_equal(io->ops->job(io, run_job, &log, &job), 0);
+    job->owner = &log;
+    job->wake = job_woken;
+    assert_int_equal(log.trace.count, 0); /* not at once */
+    p2p_sim_run(log.trace.sim, 20000);
+    assert_int_equal(log.trace.count, 1);
+    assert_true(log.woken);
+    io->ops->job_end(job);
+    /* A machine that is gone ends its work unfinished. */
+    assert_int_equal(io->ops->job(io, run_job, &log, &dropped), 0);
+    p2p_sim_free(log.trace.sim);
+    assert_int_equal(log.trace.count, 1);
+    return log.trace.at[0];
+}
+
+static void test_a_job_takes_its_time(void **state)
+{
+    (void)state;
+    uint64_t first = job_at(1);
+    assert_true(first > 0);
+    assert_true(first == job_at(1));
+    assert_true(first != job_at(2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_addresses_are_told_and_unique),
         cmocka_unit_test(test_machines_draw_apart_and_repeatably),
         cmocka_unit_test(test_crypto_is_real_unless_asked),
+        cmocka_unit_test(test_a_job_takes_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
