@@ -36,8 +36,9 @@ P2P_API int p2p_host_is_protected(const p2p_host *host, const p2p_peer_id *peer,
 
 /* Connects to the target now, and again whenever its last connection has ended: after a second, and
  * after each failure twice as long, up to five minutes, give or take a quarter. target: as in
- * p2p_host_connect, with a peer id in it; kept again, the new one counts. As the option "keep".
- * 0; P2P_EADDR or P2P_EPEER: no such target; P2P_ELIMIT (as p2p_host_tag); P2P_ECLOSED, P2P_ENOMEM.
+ * p2p_host_connect, with a peer id in it; kept again, the new one counts. It may have moved: after
+ * a failure the next try goes to the addresses that are known of the peer. As the option "keep". 0;
+ * P2P_EADDR or P2P_EPEER: no such target; P2P_ELIMIT (as p2p_host_tag); P2P_ECLOSED, P2P_ENOMEM.
  */
 P2P_API int p2p_host_keep(p2p_host *host, const char *target);
 /* Its connections stay. 0 or P2P_ENOENT. */

@@ -58,7 +58,14 @@ static void fire(struct timer *timer)
     struct keep *self = P2P__CONTAINER(timer, struct keep, timer);
     if (self->op || self->host->closing || !list_empty(&self->peer->conns))
         return;
-    self->op = p2p_host_connect(self->host, self->target, NULL, connected, self);
+    /* Where it was named, but it may have moved: of the tries in a row that fail, every second goes
+     * to whatever is known of it. */
+    char known[P2P_PEER_ID_TEXT_MAX];
+    const char *target = self->target;
+    if (self->failures % 2 && self->peer->addrs &&
+        p2p_peer_id_format(&self->peer->id, known, sizeof(known)) > 0)
+        target = known;
+    self->op = p2p_host_connect(self->host, target, NULL, connected, self);
     if (!self->op) {
         self->failures++;
         wait(self);

@@ -202,6 +202,23 @@ static void test_a_kept_peer_is_connected_to_again(void **state)
     world_fini(&p.world);
 }
 
+static void test_a_kept_peer_that_moved_is_found(void **state)
+{
+    struct party p;
+    char nowhere[128], id[P2P_PEER_ID_TEXT_MAX];
+    p2p_multiaddr addr;
+    party_init(&p, state, "conns_grace=0");
+    assert_true(p2p_peer_id_format(p2p_host_peer(p.host), id, sizeof(id)) > 0);
+    snprintf(nowhere, sizeof(nowhere), "/ip4/127.0.0.1/tcp/1/p2p/%s", id);
+    assert_int_equal(p2p_host_keep(p.guest[0], nowhere), 0);
+    world_run(&p.world, 500);
+    assert_false(is_there(&p, 0));
+    assert_int_equal(p2p_host_addr(p.host, 0, &addr), 0);
+    assert_int_equal(p2p_host_add_addr(p.guest[0], p2p_host_peer(p.host), &addr, -1), 0);
+    assert_true(world_until(&p.world, first_is_there, &p, 6000));
+    world_fini(&p.world);
+}
+
 static void test_a_kept_peer_is_never_trimmed(void **state)
 {
     struct party p;
@@ -257,6 +274,7 @@ int main(void)
         BOTH(test_names_have_a_limit),
         BOTH(test_peers_with_names_have_a_limit),
         BOTH(test_a_kept_peer_is_connected_to_again),
+        BOTH(test_a_kept_peer_that_moved_is_found),
         BOTH(test_a_kept_peer_is_never_trimmed),
         BOTH(test_a_kept_peer_that_fails_is_tried_less_and_less),
     };
