@@ -3,9 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "paths.h"
 
@@ -154,6 +157,23 @@ static int set_lines(struct settings *self, const char *at)
     return code;
 }
 
+/* To open a named pipe as usual would keep us until somebody writes; a second is enough. */
+static FILE *open_at_once(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct pollfd bytes = {.fd = fd, .events = POLLIN};
+    if (fd < 0)
+        return NULL;
+    (void)poll(&bytes, 1, 1000);
+    int mode = fcntl(fd, F_GETFL);
+    if (mode >= 0)
+        (void)fcntl(fd, F_SETFL, mode & ~O_NONBLOCK);
+    FILE *file = fdopen(fd, "r");
+    if (!file)
+        close(fd);
+    return file;
+}
+
 /* Only a file that was asked for must be there. */
 static int set_file(struct settings *self)
 {
@@ -167,7 +187,7 @@ static int set_file(struct settings *self)
         return 0;
     if (self->file.len == 0)
         return 0; /* --config "" */
-    FILE *file = fopen(self->file.data, "re");
+    FILE *file = open_at_once(self->file.data);
     if (!file && !named && (errno == ENOENT || errno == ENOTDIR)) {
         text_free(&self->file);
         return 0;

@@ -18,7 +18,9 @@ WORLD = {"uv.h", "ares.h", "netdb.h", "time.h", "sys/time.h", "sys/socket.h", "s
 WORLD_FOLDERS = ("netinet/", "arpa/", "net/", "linux/")
 # Who else may: a key file is created with the right mode and never over another.
 EXCEPTIONS = {"src/codec/key_store.c": {"unistd.h", "fcntl.h"},
-              "src/codec/psk.c": {"unistd.h", "fcntl.h"},
+              # Key files are read before there is a host; a pipe is given a moment to be written.
+              "src/codec/file_head.c": {"unistd.h", "fcntl.h", "poll.h"},
+              "src/codec/file_head_test.c": {"unistd.h", "fcntl.h"},
               "src/codec/psk_test.c": {"unistd.h"},
               "src/codec/key_store_test.c": {"unistd.h", "fcntl.h"},
               # It kills its children.

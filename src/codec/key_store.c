@@ -1,5 +1,4 @@
-/* Key files on a disk. The only file of this layer that touches one: a key is read before there is
- * a host, so it may block. */
+/* Saving and loading key files. A key is read before there is a host, so it may block. */
 #define _GNU_SOURCE /* O_TMPFILE, renameat2 */
 
 #include <errno.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "codec/file_head.h"
 #include "codec/key.h"
 
 static int fail_errno(char *why, size_t why_cap, int code, const char *path, int err)
@@ -23,29 +23,6 @@ static int fail_errno(char *why, size_t why_cap, int code, const char *path, int
     return code;
 }
 
-/* Up to cap bytes of the file; their number, or -errno. */
-static ssize_t file_read(const char *path, uint8_t *out, size_t cap)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return -errno;
-    }
-    size_t len = 0;
-    ssize_t got = 1;
-    while (len < cap && got != 0) {
-        got = read(fd, out + len, cap - len);
-        if (got > 0) {
-            len += (size_t)got;
-        } else if (got < 0 && errno != EINTR) {
-            int err = errno;
-            (void)close(fd);
-            return -err;
-        }
-    }
-    (void)close(fd);
-    return (ssize_t)len;
-}
-
 int p2p_key_load(const char *path, p2p_key **out, char *why, size_t why_cap)
 {
     *out = NULL;
@@ -55,7 +32,7 @@ int p2p_key_load(const char *path, p2p_key **out, char *why, size_t why_cap)
         return fail_errno(why, why_cap, P2P_ENOMEM, path, ENOMEM);
     }
     int code;
-    ssize_t len = file_read(path, bytes, cap);
+    ssize_t len = p2p__file_head(path, bytes, cap);
     if (len < 0) {
         code = fail_errno(why, why_cap, P2P_EFILE, path, (int)-len);
     } else {

@@ -3,14 +3,13 @@
 #include "codec/psk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <p2p/error.h>
 
+#include "codec/file_head.h"
 #include "codec/multibase.h"
 #include "codec/why.h"
 #include "crypto/crypto.h"
@@ -125,33 +124,13 @@ int p2p__psk_decode(const uint8_t *text, size_t text_len, uint8_t psk[P2P__PSK_L
     return why_fail(&why, P2P_EKEY, "its second line is none of /base16/, /base64/ and /bin/");
 }
 
-/* Up to cap bytes of the file; their number, or -errno. */
-static ssize_t file_read(const char *path, uint8_t *out, size_t cap)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return -errno;
-    size_t len = 0;
-    ssize_t got = 1;
-    int err = 0;
-    while (len < cap && got != 0 && err == 0) {
-        got = read(fd, out + len, cap - len);
-        if (got > 0)
-            len += (size_t)got;
-        else if (got < 0 && errno != EINTR)
-            err = errno;
-    }
-    (void)close(fd);
-    return err ? -err : (ssize_t)len;
-}
-
 int p2p__psk_load(const char *path, uint8_t psk[P2P__PSK_LEN], char *why_text, size_t why_cap)
 {
     struct why why = {why_text, why_cap};
     uint8_t bytes[P2P__PSK_FILE_MAX + 1] = {0}; /* one more shows that it is too large */
     char said[192] = "";
     int code;
-    ssize_t len = file_read(path, bytes, sizeof bytes);
+    ssize_t len = p2p__file_head(path, bytes, sizeof bytes);
     if (len < 0) {
         memset(psk, 0, P2P__PSK_LEN);
         code = why_fail(&why, P2P_EFILE, "%s: %s", path, strerror_r((int)-len, said, sizeof said));

@@ -187,6 +187,16 @@ class CliTest(unittest.TestCase):
         self.fails(26, "EFILE", "node", "-o", f"identity={self.folder / 'missing'}")
         self.assertFalse((self.folder / "missing").exists())
 
+    def test_V04_a_pipe_where_a_file_should_be(self):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        self.fails(26, "EKEY", "key", "show", pipe)
+        for option in ("--key", "--psk"):
+            code, out, err = run("node", "--listen", "/ip4/127.0.0.1/tcp/0", option, pipe)
+            self.assertEqual((code, out, err), (26, b"", f"p2p: {pipe}: it is empty\n"))
+        code, _, err = run("config", "--config", pipe)  # an empty configuration is one
+        self.assertEqual((code, err), (0, ""))
+
     # ---- node ----
 
     def test_node_events(self):
