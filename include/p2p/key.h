@@ -86,7 +86,8 @@ P2P_API int p2p_key_verify(const uint8_t *public_key, size_t public_key_len, con
 P2P_API int p2p_key_decode_file(const uint8_t *bytes, size_t bytes_len, p2p_key **out, char *why,
                                 size_t why_cap);
 
-/* Reads such a file. Blocks. P2P_EFILE if it cannot be read, and as p2p_key_decode_file. */
+/* Reads such a file. Blocks: a named pipe is given a second to be opened by a writer, and is then
+ * read to its end. P2P_EFILE if it cannot be read, and as p2p_key_decode_file. */
 P2P_API int p2p_key_load(const char *path, p2p_key **out, char *why, size_t why_cap);
 
 /* Writes the raw form to a new file of mode 0600. Blocks. The file appears under its name whole and

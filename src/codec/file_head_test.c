@@ -34,11 +34,11 @@ static int teardown(void **state)
 static void *write_late(void *user)
 {
     struct timespec wait = {.tv_nsec = 50000000};
+    ssize_t *written = user;
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    (void)user;
     for (int i = 0; i < 2; i++) {
         nanosleep(&wait, NULL);
-        assert_int_equal(write(fd, "abc", 3), 3);
+        *written += write(fd, "abc", 3);
     }
     close(fd);
     return NULL;
@@ -72,12 +72,14 @@ static void test_a_pipe_is_waited_for(void **state)
 {
     uint8_t out[8];
     pthread_t writer;
+    ssize_t written = 0;
     (void)state;
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(pthread_create(&writer, NULL, write_late, NULL), 0);
+    assert_int_equal(pthread_create(&writer, NULL, write_late, &written), 0);
     assert_int_equal(p2p__file_head(path, out, sizeof(out)), 6);
     assert_memory_equal(out, "abcabc", 6);
     pthread_join(writer, NULL);
+    assert_int_equal(written, 6);
 }
 
 int main(void)
@@ -88,5 +90,5 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_pipe_is_waited_for, setup, teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("codec/file_head", tests, NULL, NULL);
 }

@@ -135,7 +135,7 @@ static int start_layer(struct p2p_conn *self, const struct layer_ops *layer)
         .muxer_count = count_of(shard->muxers),
         .expected_peer = upgrade->expected.len ? upgrade->expected.bytes : NULL,
         .expected_peer_len = upgrade->expected.len,
-        .wall_s = shard->io->ops->wall_us(shard->io) / 1000000,
+        .wall_s = io_wall_s(shard->io),
         .psk = shard->psk,
         .host_name = upgrade->host,
         .server_name = upgrade->server,

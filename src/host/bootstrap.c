@@ -83,7 +83,7 @@ static bool make_room(p2p_host *host)
 /* Whom we dialed: nobody gets onto the list by coming to us. */
 static void note_lasting(p2p_host *host)
 {
-    int64_t now_s = host->shard.io->ops->wall_us(host->shard.io) / 1000000;
+    int64_t now_s = io_wall_s(host->shard.io);
     for (struct list *node = host->peers.next; node != &host->peers; node = node->next) {
         struct peer *peer = P2P__CONTAINER(node, struct peer, all);
         if (!has_lasted(host, peer) || (!peer->lasted_s && !make_room(host)))

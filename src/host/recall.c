@@ -14,7 +14,7 @@ _Static_assert((int)PEER_VALUE_ADDRS_MAX == (int)PEER_ADDRS_MAX, "all of a peer'
 /* Milliseconds left, -1 for ever, 0 if it is over. */
 static int ttl_of(const p2p_host *host, uint64_t expires_s)
 {
-    int64_t now_s = p2p__remember_wall_s(host);
+    int64_t now_s = io_wall_s(host->shard.io);
     if (expires_s == 0)
         return -1;
     if (now_s < 0 || expires_s <= (uint64_t)now_s)

@@ -14,11 +14,6 @@
 
 enum { KEY_MAX = REMEMBER_PREFIX_LEN + sizeof(((p2p_peer_id *)0)->bytes) };
 
-int64_t p2p__remember_wall_s(const p2p_host *host)
-{
-    return host->shard.io->ops->wall_us(host->shard.io) / 1000000;
-}
-
 static size_t key_of(const struct peer *peer, uint8_t *out)
 {
     memcpy(out, REMEMBER_PREFIX, REMEMBER_PREFIX_LEN);
@@ -49,7 +44,7 @@ static size_t encode(const p2p_host *host, const struct peer *peer, uint8_t *out
     struct peer_value value = {.record_seq = peer->record_seq,
                                .lasted_s = (uint64_t)peer->lasted_s};
     uint64_t now_us = io_now_us(host->shard.io);
-    int64_t now_s = p2p__remember_wall_s(host);
+    int64_t now_s = io_wall_s(host->shard.io);
     if (peer->identity && p2p__identity_size(peer->identity) <= REMEMBER_IDENTITY_MAX)
         fill_said(peer->identity, &value.said);
     for (const struct note *note = peer->notes; note; note = note->next)

@@ -45,9 +45,6 @@ void p2p__remember_close(p2p_host *host);
 void p2p__remember_peer(p2p_host *host, struct peer *peer);
 void p2p__remember_gone(p2p_host *host, struct peer *peer);
 
-/* Seconds since 1970. */
-int64_t p2p__remember_wall_s(const p2p_host *host);
-
 /* recall.c: 0, or what the store says. */
 int p2p__recall(p2p_host *host, struct store *store);
 

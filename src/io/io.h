@@ -290,6 +290,12 @@ static inline uint64_t io_now_us(struct p2p_io *self)
     return self->ops->now_us(self);
 }
 
+/* Seconds since 1970. */
+static inline int64_t io_wall_s(struct p2p_io *self)
+{
+    return self->ops->wall_us(self) / 1000000;
+}
+
 bool p2p__io_addr_equal(const struct io_addr *a, const struct io_addr *b);
 bool p2p__io_addr_is_loopback(const struct io_addr *a);
 /* 0.0.0.0 or :: */

@@ -330,9 +330,39 @@ static int teardown(void **state)
     return rmdir(path);
 }
 
+/* What one batch takes behind another: all that fits, and not a byte more. */
+static void test_a_batch_takes_another_as_far_as_it_fits(void **state)
+{
+    (void)state;
+    static uint8_t value[STORE_VALUE_MAX];
+    const size_t left = 100, each = 4 + STORE_VALUE_MAX;
+    struct store_batch batch, more;
+    p2p__store_batch_init(&batch);
+    p2p__store_batch_init(&more);
+    uint32_t key = 0;
+    while (STORE_BATCH_MAX - batch.bytes >= each) {
+        key++;
+        assert_int_equal(p2p__store_batch_put(&batch, &key, 4, value, STORE_VALUE_MAX), 0);
+    }
+    size_t room = STORE_BATCH_MAX - batch.bytes;
+    assert_true(room > left + 8);
+    assert_int_equal(p2p__store_batch_put(&batch, "fill", 4, value, room - left - 4), 0);
+    assert_int_equal(p2p__store_batch_put(&more, "over", 4, value, left - 3), 0);
+    assert_int_equal(p2p__store_batch_put(&more, "fits", 4, value, left - 4), 0);
+    assert_int_equal(p2p__store_batch_put(&more, "x", 1, "", 0), 0);
+    p2p__store_batch_append(&batch, &more);
+    assert_int_equal(batch.bytes, STORE_BATCH_MAX);
+    const struct store_change *last = P2P__CONTAINER(batch.changes.prev, struct store_change, node);
+    assert_memory_equal(last->bytes, "fits", 4);
+    assert_true(list_empty(&more.changes));
+    assert_int_equal(more.bytes, 0);
+    p2p__store_batch_fini(&batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_batch_takes_another_as_far_as_it_fits),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_memory_to_the_last_byte),
         cmocka_unit_test(test_limits_of_a_batch),

@@ -36,9 +36,12 @@ static int commit(struct store *store, const struct store_batch *batch)
     return rc;
 }
 
-static p2p_host *slow_host(struct world *world)
+static p2p_host *begin(struct world *world)
 {
     const char *const options[] = {option, NULL};
+    if (!has_files())
+        skip();
+    world_init(world, WORLD_UV, 1, true);
     p2p_host *host = world_host(world, options);
     struct store *store = host->remember.store;
     assert_non_null(store);
@@ -100,10 +103,14 @@ static void check_noted(const p2p_host *host, int about, const char *text)
 }
 
 /* Which peer has which note after a restart. */
-static void check_file(const char *const *texts, int count)
+static void end(struct world *slow, const char *const *texts, int count)
 {
     struct world world;
     const char *const options[] = {option, NULL};
+    world_fini(slow);
+    assert_int_equal(atomic_load(&disk.ended), atomic_load(&disk.begun));
+    assert_int_equal(atomic_load(&disk.at_once_max), 1);
+    uv_sem_destroy(&disk.go);
     world_init(&world, WORLD_UV, 1, true);
     p2p_host *host = world_host(&world, options);
     assert_non_null(host->remember.store);
@@ -116,12 +123,9 @@ static void check_file(const char *const *texts, int count)
 static void test_the_loop_goes_on(void **state)
 {
     (void)state;
-    if (!has_files())
-        skip();
     struct world world;
     char addr[P2P_MULTIADDR_TEXT_MAX];
-    world_init(&world, WORLD_UV, 1, true);
-    p2p_host *host = slow_host(&world), *other = world_host(&world, NULL);
+    p2p_host *host = begin(&world), *other = world_host(&world, NULL);
     note(host, 0, "a");
     note(host, 1, "b");
     commit_soon(host);
@@ -140,22 +144,15 @@ static void test_the_loop_goes_on(void **state)
     assert_true(world_until(&world, is_saved, host, 5000));
     for (int i = 0; i < 10; i++)
         uv_sem_post(&disk.go); /* whatever the end still commits */
-    world_fini(&world);
-    assert_int_equal(atomic_load(&disk.at_once_max), 1);
-    assert_int_equal(atomic_load(&disk.ended), atomic_load(&disk.begun));
-    uv_sem_destroy(&disk.go);
     static const char *const left[] = {NULL, "c", "d"};
-    check_file(left, 3);
+    end(&world, left, 3);
 }
 
 static void test_a_commit_that_failed_is_repeated_with_what_came_since(void **state)
 {
     (void)state;
-    if (!has_files())
-        skip();
     struct world world;
-    world_init(&world, WORLD_UV, 1, true);
-    p2p_host *host = slow_host(&world);
+    p2p_host *host = begin(&world);
     for (int i = 0; i < 4; i++)
         note(host, i, "old");
     uv_sem_post(&disk.go);
@@ -178,22 +175,17 @@ static void test_a_commit_that_failed_is_repeated_with_what_came_since(void **st
     assert_true(host->remember.failing);
     commit_soon(host);
     until_begun(&world, 3);
-    world_fini(&world);
-    uv_sem_destroy(&disk.go);
     static const char *const left[] = {"again", "newest", "new", NULL};
-    check_file(left, 4);
+    end(&world, left, 4);
 }
 
 /* Closing waits for the disk, without holding up the loop. */
 static void test_closing_waits(void **state)
 {
     (void)state;
-    if (!has_files())
-        skip();
     struct world world;
     struct flag closed = {false, 0};
-    world_init(&world, WORLD_UV, 1, true);
-    p2p_host *host = slow_host(&world);
+    p2p_host *host = begin(&world);
     note(host, 0, "a");
     commit_soon(host);
     until_begun(&world, 1);
@@ -208,30 +200,23 @@ static void test_closing_waits(void **state)
     assert_false(closed.done);
     uv_sem_post(&disk.go);
     assert_true(world_until(&world, is_done, &closed, 5000));
-    world_fini(&world);
-    uv_sem_destroy(&disk.go);
     static const char *const left[] = {"a", "b"};
-    check_file(left, 2);
+    end(&world, left, 2);
 }
 
 /* A disk that refuses the last one too does not keep the host from closing. */
 static void test_closing_ends_though_the_disk_says_no(void **state)
 {
     (void)state;
-    if (!has_files())
-        skip();
     struct world world;
-    world_init(&world, WORLD_UV, 1, true);
-    p2p_host *host = slow_host(&world);
+    p2p_host *host = begin(&world);
     note(host, 0, "a");
     atomic_store(&disk.code, P2P_EWRITE);
     uv_sem_post(&disk.go);
     close_host(&world, 0);
-    world_fini(&world);
     assert_int_equal(atomic_load(&disk.begun), 1);
-    uv_sem_destroy(&disk.go);
     static const char *const left[] = {NULL};
-    check_file(left, 1);
+    end(&world, left, 1);
 }
 
 static int no_thread(struct p2p_io *io, void (*run)(void *user), void *user, struct io_job **out)
@@ -243,11 +228,8 @@ static int no_thread(struct p2p_io *io, void (*run)(void *user), void *user, str
 static void test_without_a_thread_it_is_saved_all_the_same(void **state)
 {
     (void)state;
-    if (!has_files())
-        skip();
     struct world world;
-    world_init(&world, WORLD_UV, 1, true);
-    p2p_host *host = slow_host(&world);
+    p2p_host *host = begin(&world);
     struct io_ops ops = *host->shard.io->ops;
     ops.job = no_thread;
     host->shard.io->ops = &ops;
@@ -259,10 +241,8 @@ static void test_without_a_thread_it_is_saved_all_the_same(void **state)
     note(host, 1, "b");
     uv_sem_post(&disk.go);
     close_host(&world, 0);
-    world_fini(&world);
-    uv_sem_destroy(&disk.go);
     static const char *const left[] = {"a", "b"};
-    check_file(left, 2);
+    end(&world, left, 2);
 }
 
 int main(void)

@@ -108,7 +108,7 @@ static struct quic_session *session_of_tls(gnutls_session_t session)
 
 static int64_t wall_s(const struct shard *shard)
 {
-    return shard->io->ops->wall_us(shard->io) / 1000000;
+    return io_wall_s(shard->io);
 }
 
 static int verify(gnutls_session_t session)
